@@ -1,0 +1,1 @@
+"""Speech LLMs through transformers, in this process."""

@@ -1,0 +1,1 @@
+"""What differs between model families of the local backend."""

@@ -1,0 +1,1 @@
+"""The facts of the benchmark as data files, and how to look them up."""

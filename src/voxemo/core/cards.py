@@ -1,0 +1,465 @@
+"""The documents: corpus, model and prompt cards, the shared label table, and the run manifest.
+
+Schemas only. The facts are in ``catalog/``; nothing here opens a file. Every document is frozen and refuses fields that
+its schema does not name. ``SCHEMAS`` maps the names that ``voxemo show schema`` knows to (class, schema version); a
+change of a schema's meaning raises its version.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from voxemo.core.ids import sha256_json
+from voxemo.core.labels import LabelSet
+from voxemo.core.types import FailurePolicy, LabelSource
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+LabelName = Annotated[str, Field(pattern=r"^[a-z]+$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Document(BaseModel):
+    """A frozen document that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def sha256(self) -> str:
+        """Hash of the content, independent of how the file was written."""
+        return sha256_json(self.model_dump(mode="json"))
+
+
+class KnownIssue(Document):
+    """Something a reader of the scores must know."""
+
+    id: Slug
+    text: Text
+    source: Text
+
+
+# --- labels ------------------------------------------------------------------------------------------------------
+
+
+class LabelEntry(Document):
+    """One row of the shared label table."""
+
+    aliases: tuple[str, ...] = ()
+    """Other English forms, lower case: noun, adjective, near-identical words."""
+    translations: dict[str, tuple[str, ...]] = {}
+    """BCP-47 language to words, lower case; read only leniently."""
+
+
+class LabelTable(Document):
+    """Every label name that any card may use, with the words that mean it."""
+
+    version: Text
+    labels: dict[LabelName, LabelEntry]
+
+
+class CorpusLabels(Document):
+    """The label set of a corpus and how the provider's codes map to it."""
+
+    names: tuple[LabelName, ...] = Field(min_length=2)
+    """Canonical names in alphabetical order."""
+    raw: dict[str, LabelName]
+    """Provider's code or name, exactly as it stands in file names and tables, to canonical name."""
+    dropped: dict[str, Text] = {}
+    """Provider's code to the reason why the benchmark leaves it out."""
+    aliases: dict[str, LabelName] = {}
+    """Answer words that mean a label in this corpus, beyond the shared table."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        stray = sorted((set(self.raw.values()) | set(self.aliases.values())) - set(self.names))
+        if stray:
+            raise ValueError(f"labels {stray} are mapped to but not named in labels.names")
+        if list(self.names) != sorted(set(self.names)):
+            raise ValueError("labels.names must be unique and in alphabetical order")
+        both = sorted(set(self.raw) & set(self.dropped))
+        if both:
+            raise ValueError(f"codes {both} are both mapped and dropped")
+        return self
+
+
+# --- corpora -----------------------------------------------------------------------------------------------------
+
+
+class Perception(Document):
+    """How listeners judged the corpus."""
+
+    given: Text
+    """What raters heard or saw: "voice only", "video", ..."""
+    n_raters: str | None = None
+    """How many rated each utterance, in words; None when not stated."""
+    consensus: Text
+    """The rule that makes the perceived label."""
+    votes_released: bool
+    vote_rules: dict[Slug, Text] = {}
+    """Counting rule to what it counts."""
+    default_vote_rule: Slug | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.default_vote_rule is None) != (not self.vote_rules):
+            raise ValueError("vote_rules and default_vote_rule come together")
+        if self.default_vote_rule is not None and self.default_vote_rule not in self.vote_rules:
+            raise ValueError(f"default_vote_rule {self.default_vote_rule!r} is not among vote_rules")
+        return self
+
+
+class Expected(Document):
+    """Counts of the benchmark subset, to check a folder against."""
+
+    n_utterances: int | None = Field(default=None, gt=0)
+    """None where the provider changes the count with each release and the paper's subset is not reproduced."""
+    n_speakers: int | None = Field(default=None, gt=0)
+    """Speakers that the files tell apart; None where they tell none."""
+    hours: float | None = Field(default=None, gt=0)
+    per_label: dict[LabelName, int] = {}
+    """Utterances per canonical label of the corpus's gold label source."""
+    per_speaker: dict[str, int] = {}
+    """Utterances per speaker, for corpora of few speakers."""
+
+
+class SplitRule(Document):
+    """How the benchmark divides the corpus (PROTOCOL section 3)."""
+
+    policy: Literal["provider", "stratified_random", "leave_one_speaker_out", "speaker_k_fold"]
+    k: int | None = Field(default=None, ge=2)
+    """Number of folds of ``speaker_k_fold``."""
+    seed: int | None = None
+    source: Text
+    """Where the rule or the partition comes from."""
+    why: Text
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.policy == "speaker_k_fold") != (self.k is not None):
+            raise ValueError("k is given for speaker_k_fold and for no other policy")
+        if self.policy in ("stratified_random", "speaker_k_fold") and self.seed is None:
+            raise ValueError(f"policy {self.policy} needs a seed")
+        return self
+
+
+class EmoBox(Document):
+    """What is needed to read EmoBox's published folds of this corpus."""
+
+    folder: Text
+    """Folder below ``data/`` in a copy of the EmoBox repository."""
+    n_folds: int = Field(ge=1)
+    n_utterances: int = Field(gt=0)
+    has_valid: bool = False
+
+
+class PaperFacts(Document):
+    """The corpus's row in Table 1 of the VoxEmo paper, as printed."""
+
+    setting: Text
+    audio_source: Text
+    label_source: Text
+    n_emotions: int
+    n_speakers: int | None = None
+    n_utterances: int
+    hours: float
+    language: Text
+
+
+class Access(Document):
+    """How to get the corpus."""
+
+    kind: Literal["open", "request", "paid", "unavailable"]
+    """``open``: a download that asks nothing; ``request``: a form or account; ``paid``; ``unavailable``."""
+    license: Text
+    homepage: Text
+    how: Text
+    """What to do to get it, in a sentence."""
+    redistributable: bool
+
+
+class CorpusCard(Document):
+    """Every fact about a corpus that the benchmark uses."""
+
+    corpus_id: Slug
+    name: Text
+    version: Text
+    """Version of this card; raised when labels, counts, split or mapping change."""
+    superseded_by: str | None = None
+    year: int = Field(ge=1990, le=2100)
+    languages: tuple[Text, ...] = Field(min_length=1)
+    """BCP-47 codes."""
+    setting: Literal["acted", "in_the_wild"]
+    elicitation: Literal["scripted", "spontaneous", "mixed", "unknown"]
+    recording: Literal["studio", "podcast", "tv", "talkshow", "online_media", "unknown"]
+    synthetic: bool = False
+    """Made by a program. Never ranked beside real corpora."""
+    label_sources: tuple[LabelSource, ...] = Field(min_length=1)
+    gold: LabelSource
+    """The label source that hard scores use by default."""
+    layout: Literal["verified", "documented"]
+    """Whether real file names were seen, or only the provider's description of them."""
+    audio_files: tuple[Text, ...] = Field(min_length=1)
+    """Glob patterns, relative to the root, that the corpus's audio matches; they tell corpora apart."""
+    labels: CorpusLabels
+    perception: Perception | None = None
+    expected: Expected
+    split: SplitRule
+    emobox: EmoBox | None = None
+    paper: PaperFacts | None = None
+    """None for corpora outside the paper."""
+    access: Access
+    citation: Text
+    known_issues: tuple[KnownIssue, ...] = ()
+    sources: dict[str, Text]
+    """Field of this card to where its facts come from."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.gold not in self.label_sources:
+            raise ValueError(f"gold {self.gold!r} is not among label_sources")
+        if ("perceived" in self.label_sources) != (self.perception is not None):
+            raise ValueError("[perception] is given when, and only when, labels are perceived")
+        unknown = sorted(set(self.expected.per_label) - set(self.labels.names))
+        if unknown:
+            raise ValueError(f"expected.per_label counts labels {unknown} that labels.names lacks")
+        return self
+
+    def label_set(self, table: LabelTable) -> LabelSet:
+        """The corpus's label set, with the words of the shared table that mean its labels."""
+        aliases: dict[str, str] = {}
+        translations: dict[str, str] = {}
+        for name in self.labels.names:
+            entry = table.labels[name]
+            aliases.update(dict.fromkeys(entry.aliases, name))
+            for words in entry.translations.values():
+                translations.update(dict.fromkeys(words, name))
+        aliases.update({word.casefold(): name for word, name in self.labels.aliases.items()})
+        return LabelSet(self.labels.names, aliases=aliases, translations=translations)
+
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+class AudioLimits(Document):
+    """What a model does with audio, and what we do about it."""
+
+    sample_rate_hz: int = 16_000
+    channels: int = 1
+    max_s: float | None = None
+    """Longest audio that the model hears; None when unlimited."""
+    beyond: Literal["truncate", "window", "error"] = "truncate"
+    """What happens beyond ``max_s``: cut and counted, split into windows by the model itself, or refused."""
+    min_s: float = 0.1
+    """Shorter audio is padded with zeros to this length, and counted."""
+    tokens_per_s: float | None = None
+
+
+class TrainingRecord(Document):
+    """How a trained system was made, for cards that `voxemo train` writes."""
+
+    kind: Literal["sft", "supervised"]
+    base_model_id: str | None
+    corpus_id: Slug
+    corpus_card_sha256: Text
+    split_id: Slug
+    split_sha256: Text
+    fold_id: Text
+    partitions: tuple[Text, ...]
+    """Partitions it was trained on."""
+    label_names: tuple[LabelName, ...]
+    n_utterances: int
+    seed: int
+    recipe: dict[str, Any]
+    package_versions: dict[str, str]
+    artefact: Text
+    """File with the learned weights, beside the card."""
+    artefact_sha256: Text
+
+
+class ModelCard(Document):
+    """Every fact about a model that a score depends on."""
+
+    model_id: Slug
+    name: Text
+    version: Text = "1"
+    backend: Slug
+    """Name of the backend that runs it: ``local``, ``acoustic-baseline``, ``scripted`` or a plugin's."""
+    family: Slug | None = None
+    """What differs between models of one backend, such as ``qwen2-audio``."""
+    architecture: str | None = None
+    """The transformers class named in the checkpoint's configuration."""
+    repository: str | None = None
+    """Hub id, or a folder on disk."""
+    revision: str | None = None
+    """Commit of the repository; None means that the card does not pin one, and the disclosure says so."""
+    dtype: Literal["bfloat16", "float16", "float32"] | None = None
+    quantization: str | None = None
+    audio: AudioLimits = AudioLimits()
+    training_corpora: tuple[Slug, ...] | Literal["undisclosed"]
+    """Corpora of this benchmark that the training data is known to hold, or ``undisclosed``."""
+    training_data: Text
+    """What is published about the training data, and by whom."""
+    license: Text
+    reference: Text
+    support: Literal["tested", "untested"]
+    """``tested``: a checkpoint of the same class, small and random, is answered and checked in our tests."""
+    support_note: str = ""
+    training: TrainingRecord | None = None
+    known_issues: tuple[KnownIssue, ...] = ()
+    sources: dict[str, Text] = {}
+
+
+# --- prompts -----------------------------------------------------------------------------------------------------
+
+BlockName = Literal["direct", "transcript", "caption", "reasoning"]
+
+
+class PromptTemplate(Document):
+    """The texts that every variant is composed from (PROTOCOL section 4). ``{labels}`` becomes the label names."""
+
+    template_id: Slug
+    version: Text
+    language: Text
+    task: Text
+    categories_hard: Text
+    categories_distribution: Text
+    blocks: dict[BlockName, Text]
+    """Instruction line of each block."""
+    block_distribution: Text
+    response_header: Text
+    formats: dict[Literal["transcript", "caption", "reasoning"], Text]
+    """Response format line of each block that has one."""
+    format_distribution: Text
+    format_label: Text
+    sft_target: Text
+    """Training target; ``{label}`` becomes the label."""
+    source: Text
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for field in ("categories_hard", "categories_distribution", "format_label"):
+            if "{labels}" not in getattr(self, field):
+                raise ValueError(f"{field} must contain {{labels}}")
+        if "{label}" not in self.sft_target:
+            raise ValueError("sft_target must contain {label}")
+        return self
+
+
+class PromptVariant(Document):
+    """A prompt as a composition of instruction blocks. Each variant has a hard and a distribution form."""
+
+    variant_id: Slug
+    version: Text
+    name: Text
+    template: Text
+    """Template id, or path to a template file relative to this one."""
+    blocks: tuple[BlockName, ...]
+    source: Text
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if len(set(self.blocks)) != len(self.blocks) or not self.blocks:
+            raise ValueError("blocks must be one or more different names")
+        return self
+
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+
+class PromptText(Document):
+    """One rendered prompt of a run, in full."""
+
+    prompt_sha256: Text
+    variant_id: Slug
+    variant_version: Text
+    form: Literal["hard", "distribution"]
+    label_names: tuple[LabelName, ...]
+    text: Text
+
+
+class SplitFacts(Document):
+    """The split of a run, and what was computed about it."""
+
+    split_id: Slug
+    policy: Text
+    source: Text
+    seed: int | None
+    sha256: Text
+    speaker_independent: bool | None
+    overlap: Text
+    """The computed speaker overlap, in words."""
+    n_folds: int
+    folds: tuple[Text, ...]
+    """Folds that this run answers."""
+    partitions: tuple[Text, ...]
+    """Test partitions that this run answers."""
+
+
+class RunManifest(Document):
+    """What a run is. Written by `plan`; it is the disclosure of PROTOCOL section 9."""
+
+    schema_version: Literal["1"] = "1"
+    run_id: Text
+    created_utc: Text
+    voxemo_version: Text
+    git_commit: str | None
+    git_dirty: bool | None
+    command: Text
+    protocol: Text
+    """``zero-shot``, or the name that the user gave to another protocol."""
+    plan_sha256: Text
+    n_requests: int
+    corpus_card: CorpusCard
+    corpus_card_sha256: Text
+    utterances_sha256: Text
+    corpus_counts: dict[str, int]
+    """Counts found by `prepare`: utterances, speakers, excluded, unusable."""
+    corpus_complete: bool
+    split: SplitFacts
+    model_cards: dict[str, ModelCard]
+    """Fold id to the card used on it; the key ``all`` for a model that is the same on every fold."""
+    prompts: tuple[PromptText, ...]
+    label_names: tuple[LabelName, ...]
+    label_source: LabelSource
+    vote_rule: str | None
+    generation: dict[str, Any]
+    audio_condition: Text
+    audio_handling: Text
+    parser_version: Text
+    scorer_version: Text
+    failure_policy: dict[Literal["hard", "soft"], FailurePolicy]
+    tie_break: Literal["label_order"]
+    seeds: dict[str, int]
+    hardware: dict[str, Any]
+    package_versions: dict[str, str]
+    training_overlap: Text
+    """Computed: the model's training corpora among the tested ones, none, or undisclosed."""
+    partial: str | None = None
+    """Why the run does not answer everything (``--limit 20``); the scoreboard refuses partial runs unless asked."""
+    counts: dict[str, int] = {}
+    """planned, answered, parsed, repaired, failed, duplicates, torn lines; added by `parse`."""
+    deviations: tuple[Text, ...] = ()
+    """Whatever differs from the standard protocol."""
+
+
+SCHEMAS: dict[str, tuple[type[Document], str]] = {
+    "corpus": (CorpusCard, "1"),
+    "model": (ModelCard, "1"),
+    "template": (PromptTemplate, "1"),
+    "prompt": (PromptVariant, "1"),
+    "labels": (LabelTable, "1"),
+    "manifest": (RunManifest, "1"),
+}
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a document, with its versioned id.
+
+    Raises:
+        KeyError: no schema of that name; see ``SCHEMAS``.
+    """
+    document, version = SCHEMAS[name]
+    schema = document.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:voxemo:schema:{name}:{version}",
+        **schema,
+    }

@@ -1,0 +1,175 @@
+"""Every error that VoxEmo raises on purpose.
+
+::
+
+    VoxEmoError
+    ├── UnknownName          a name that no card, plugin or file answers to
+    ├── DuplicateName        one name, two origins
+    ├── CardError            a card that does not say what its schema asks for
+    ├── PluginError          an entry point that does not load or does not fit
+    ├── MissingDependency    an optional package that this action needs
+    ├── CorpusError
+    │   ├── CorpusNotFound   no such folder
+    │   ├── WrongLayout      a folder that does not look like this corpus
+    │   ├── UnmappedLabel    a provider's code that the card neither maps nor drops
+    │   ├── CountMismatch    other counts on disk than on the card
+    │   └── NotPrepared      `voxemo prepare` has not run
+    ├── AudioError           a file that cannot be decoded, or that changed since `prepare`
+    ├── SplitError           a division into folds that cannot be made or does not fit
+    ├── AnswerFileError      a file of answers that does not belong to the run
+    ├── BackendError         a model that cannot be loaded, or does not do as declared
+    └── RunError             a run folder that is damaged, changed or not finished
+
+A message gives the fact, the place, the expectation and the next step, in this order.
+A bad *model answer* is never an error: it is a ``ParsedPrediction`` with ``status="failed"``.
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+
+def listing(names: Sequence[str], *, most: int = 3) -> str:
+    """Join names for a message: at most three, then the number left.
+
+    >>> listing(["a", "b", "c", "d", "e"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    shown = ", ".join(repr(name) for name in names[:most])
+    rest = len(names) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+class VoxEmoError(Exception):
+    """Something that the user can mend; the command line prints it and exits with 1."""
+
+
+class UnknownName(VoxEmoError, LookupError):
+    """A name that no card, plugin or file answers to."""
+
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        near = get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"`voxemo list {kind}` shows all {len(known)}."
+        super().__init__(f"There is no {kind} called {name!r}. {hint}")
+        self.kind, self.name, self.known = kind, name, tuple(known)
+
+
+class DuplicateName(VoxEmoError):
+    """One name that two origins claim."""
+
+    def __init__(self, kind: str, name: str, origins: Sequence[str]) -> None:
+        super().__init__(
+            f"The {kind} {name!r} has two origins: {' and '.join(origins)}. "
+            "Uninstall one of them, or give one another name."
+        )
+        self.kind, self.name, self.origins = kind, name, tuple(origins)
+
+
+class CardError(VoxEmoError, ValueError):
+    """A card that does not say what its schema asks for."""
+
+    def __init__(self, place: str, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The card {place} does not fit its schema: {'; '.join(problems)}. `voxemo show schema` prints the schemas."
+        )
+        self.place, self.problems = place, tuple(problems)
+
+
+class PluginError(VoxEmoError):
+    """An entry point that does not load, or gives an object of the wrong kind."""
+
+    def __init__(self, group: str, name: str, why: str) -> None:
+        super().__init__(
+            f"The plugin {name!r} (entry point group {group!r}) cannot be used: {why}. "
+            "Mend or uninstall the package that brings it; plugins are never skipped."
+        )
+        self.group, self.name = group, name
+
+
+class MissingDependency(VoxEmoError, ImportError):
+    """An optional package that the asked-for action needs."""
+
+    def __init__(self, what: str, *, package: str, extra: str) -> None:
+        super().__init__(
+            f'{what} needs the package {package!r}, which is not installed. Run: pip install "voxemo[{extra}]"'
+        )
+        self.what, self.package, self.extra = what, package, extra
+
+
+class CorpusError(VoxEmoError):
+    """Something wrong with a corpus folder or with what was read from it."""
+
+
+class CorpusNotFound(CorpusError, FileNotFoundError):
+    """No folder where the corpus should lie."""
+
+    def __init__(self, corpus_id: str, root: str, hint: str = "") -> None:
+        super().__init__(f"There is no folder {root!r} to read {corpus_id} from. {hint or 'Check --root.'}")
+        self.corpus_id, self.root = corpus_id, root
+
+
+class WrongLayout(CorpusError):
+    """A folder or table that does not look as the corpus's provider ships it."""
+
+    def __init__(self, corpus_id: str, *, expected: str, found: str, hint: str = "") -> None:
+        super().__init__(
+            f"This does not look like {corpus_id}: expected {expected}, found {found}."
+            + (f" {hint}" if hint else "")
+        )
+        self.corpus_id, self.expected, self.found, self.hint = corpus_id, expected, found, hint
+
+
+class UnmappedLabel(CorpusError, LookupError):
+    """A provider's code that the card neither maps nor drops."""
+
+    def __init__(self, *, corpus_id: str, code: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"Corpus {corpus_id} uses the raw label {code!r}, which its card neither maps nor drops "
+            f"(known: {listing(sorted(known))}). Add it to [labels.raw] or, with a reason, to [labels.dropped]."
+        )
+        self.corpus_id, self.code, self.known = corpus_id, code, tuple(known)
+
+
+class CountMismatch(CorpusError):
+    """Other counts on disk than on the card.
+
+    ``differences`` maps what was counted ("utterances", "label angry", ...) to (expected, found).
+    """
+
+    def __init__(self, *, corpus_id: str, differences: Mapping[str, tuple[int, int]], hint: str) -> None:
+        shown = [f"{found} {what}, its card expects {expected}" for what, (expected, found) in differences.items()]
+        super().__init__(f"{corpus_id} has {'; '.join(shown)}. {hint}")
+        self.corpus_id, self.differences = corpus_id, dict(differences)
+
+
+class NotPrepared(CorpusError):
+    """The workspace has no manifest of this corpus."""
+
+    def __init__(self, corpus_id: str) -> None:
+        super().__init__(
+            f"{corpus_id} has not been prepared in this workspace. Run: voxemo prepare {corpus_id} --root FOLDER"
+        )
+        self.corpus_id = corpus_id
+
+
+class AudioError(VoxEmoError):
+    """A file that cannot be decoded, or whose samples changed since `voxemo prepare`."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place, self.reason = place, reason
+
+
+class SplitError(VoxEmoError):
+    """A division into folds that cannot be made, or that does not fit the corpus."""
+
+
+class AnswerFileError(VoxEmoError):
+    """A file of answers that does not belong to the run it is given for."""
+
+
+class BackendError(VoxEmoError):
+    """A model that cannot be loaded, or does not do what its card declares."""
+
+
+class RunError(VoxEmoError):
+    """A run folder that is damaged, was changed by hand, or is not finished."""

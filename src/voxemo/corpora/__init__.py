@@ -1,0 +1,1 @@
+"""Reads corpus folders: trees, parsers, checks, published folds."""

@@ -1,0 +1,1 @@
+"""One module per corpus: a corpus folder in, ParsedUtterance rows out."""

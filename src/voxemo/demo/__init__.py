@@ -1,0 +1,1 @@
+"""A small built-in corpus, so that everything runs with no download."""

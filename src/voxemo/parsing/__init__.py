@@ -1,0 +1,1 @@
+"""What an answer says. Text in, ParsedPrediction out. Pure."""

@@ -1,0 +1,1 @@
+"""Prompt text from a variant and a label set. Pure."""

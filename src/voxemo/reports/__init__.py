@@ -1,0 +1,1 @@
+"""Scoreboards and disclosures from finished runs."""

@@ -1,0 +1,1 @@
+"""Every metric, ensemble, reference row and interval. Arrays in, numbers out. Pure."""

@@ -1,0 +1,1 @@
+"""Rules that divide utterances into folds, and checks of the result. Pure."""

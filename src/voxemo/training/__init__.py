@@ -1,0 +1,1 @@
+"""Systems that learn: a split's training part in, a model card per fold out."""
