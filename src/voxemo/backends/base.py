@@ -40,6 +40,10 @@ class Question:
 class Backend(Protocol):
     """A loaded model."""
 
+    @property
+    def batch_size(self) -> int:
+        """Questions that one call should hold; what an interruption can lose."""
+
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
 

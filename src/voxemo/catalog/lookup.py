@@ -198,7 +198,9 @@ def prompt_names() -> tuple[str, ...]:
     """The built-in prompt variants in the paper's order, from the simplest to the longest."""
     variants = [read_document(CATALOG / "prompts" / f"{n}.toml", PromptVariant) for n in builtin_names("prompts")]
     order = ("direct", "transcript", "caption", "reasoning")
-    return tuple(v.variant_id for v in sorted(variants, key=lambda v: (len(v.blocks), [order.index(b) for b in v.blocks])))
+    return tuple(
+        v.variant_id for v in sorted(variants, key=lambda v: (len(v.blocks), [order.index(b) for b in v.blocks]))
+    )
 
 
 def prompt(name: str) -> tuple[PromptVariant, PromptTemplate]:
@@ -235,7 +237,7 @@ def prompt(name: str) -> tuple[PromptVariant, PromptTemplate]:
 
 @cache
 def published() -> tuple[dict[str, str], ...]:
-    """Every published figure as a row: corpus_id, partition, system, setting, metric, value (percent or raw), source."""
+    """Every published figure as a row of text; ``published/README.md`` says what the columns and their units are."""
     rows: list[dict[str, str]] = []
     for path in sorted((CATALOG / "published").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxemo.core.ids import sha256_json
 from voxemo.core.labels import LabelSet
-from voxemo.core.types import FailurePolicy, LabelSource
+from voxemo.core.types import FailurePolicy, LabelSource, PromptForm
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 LabelName = Annotated[str, Field(pattern=r"^[a-z]+$")]
@@ -370,7 +370,7 @@ class PromptText(Document):
     prompt_sha256: Text
     variant_id: Slug
     variant_version: Text
-    form: Literal["hard", "distribution"]
+    form: PromptForm
     label_names: tuple[LabelName, ...]
     text: Text
 
@@ -382,7 +382,7 @@ class SplitFacts(Document):
     policy: Text
     source: Text
     seed: int | None
-    sha256: Text
+    split_sha256: Text
     speaker_independent: bool | None
     overlap: Text
     """The computed speaker overlap, in words."""
@@ -428,7 +428,6 @@ class RunManifest(Document):
     failure_policy: dict[Literal["hard", "soft"], FailurePolicy]
     tie_break: Literal["label_order"]
     seeds: dict[str, int]
-    hardware: dict[str, Any]
     package_versions: dict[str, str]
     training_overlap: Text
     """Computed: the model's training corpora among the tested ones, none, or undisclosed."""

@@ -112,8 +112,7 @@ class WrongLayout(CorpusError):
 
     def __init__(self, corpus_id: str, *, expected: str, found: str, hint: str = "") -> None:
         super().__init__(
-            f"This does not look like {corpus_id}: expected {expected}, found {found}."
-            + (f" {hint}" if hint else "")
+            f"This does not look like {corpus_id}: expected {expected}, found {found}." + (f" {hint}" if hint else "")
         )
         self.corpus_id, self.expected, self.found, self.hint = corpus_id, expected, found, hint
 

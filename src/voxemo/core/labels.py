@@ -44,8 +44,10 @@ class LabelSet:
             stray = sorted(set(table.values()) - set(self.names))
             if stray:
                 raise ValueError(f"words are mapped to {stray}, which the label set {self.names!r} lacks")
-        object.__setattr__(self, "aliases", MappingProxyType(dict(self.aliases)))
-        object.__setattr__(self, "translations", MappingProxyType(dict(self.translations)))
+        # Folded here, once: lower case is not enough where case folding changes letters, as Greek's final sigma.
+        for field_name, table in (("aliases", self.aliases), ("translations", self.translations)):
+            folded = {word.casefold(): name for word, name in table.items()}
+            object.__setattr__(self, field_name, MappingProxyType(folded))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Form = Literal["hard", "distribution", "likelihood"]
+PromptForm = Literal["hard", "distribution"]
 Reading = Literal["strict", "lenient"]
 LabelSource = Literal["expressed", "perceived"]
 Status = Literal["ok", "repaired", "failed"]

@@ -1,1 +1,23 @@
 """What differs between model families of the local backend."""
+
+from voxemo.backends.local.families.audio_flamingo3 import AUDIO_FLAMINGO3
+from voxemo.backends.local.families.base import Family
+from voxemo.backends.local.families.qwen2_audio import QWEN2_AUDIO
+from voxemo.core.errors import BackendError
+
+FAMILIES: dict[str, Family] = {family.family_id: family for family in (AUDIO_FLAMINGO3, QWEN2_AUDIO)}
+
+
+def find_family(family_id: str | None, *, model_id: str) -> Family:
+    """The family of a model card.
+
+    Raises:
+        BackendError: the card names none, or one that the local backend does not know.
+    """
+    if family_id in FAMILIES:
+        return FAMILIES[family_id]
+    named = "no family" if family_id is None else f"the family {family_id!r}"
+    raise BackendError(
+        f"The card of {model_id!r} names {named}. The local backend knows {', '.join(map(repr, FAMILIES))}; a generic "
+        "family for other speech LLMs is not there yet. Set `family` on the card, or use another backend."
+    )

@@ -1,0 +1,224 @@
+"""A checkpoint from disk or hub, checked against its card before anything is asked.
+
+Everything that would otherwise change answers without an error is refused here: another class than the card's, weights
+that the checkpoint lacks, a chat template that drops the audio or the text, limits that the model does not keep.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from jinja2 import TemplateError
+from packaging.requirements import Requirement
+from safetensors import SafetensorError
+
+from voxemo.audio.load import SAMPLE_RATE_HZ
+from voxemo.backends.local.clips import n_samples
+from voxemo.backends.local.families import FAMILIES, find_family
+from voxemo.backends.local.families.base import Family
+from voxemo.core.cards import ModelCard
+from voxemo.core.errors import BackendError, listing
+
+DTYPES = ("bfloat16", "float16", "float32")
+PROMPT_MARK = "{prompt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model and its processor, ready to answer."""
+
+    family: Family
+    model: Any
+    processor: Any
+    prompt_frame: str
+    """The rendered chat with ``{prompt}`` for the prompt: system prompt, place of the audio and generation prompt."""
+
+
+def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_remote_code: bool) -> LoadedModel:
+    """Load the checkpoint of a card, in evaluation mode, and check that it is what the card declares.
+
+    Args:
+        card: ``repository`` is a folder, relative to the working folder, or a hub id, taken at ``revision``.
+        device: torch's name of a device; the GPU if there is one, else the CPU, when None.
+        dtype: one of ``DTYPES``; the card's when None, and the checkpoint's own when the card names none.
+        trust_remote_code: run code that the checkpoint brings.
+
+    Raises:
+        BackendError: it cannot be loaded, or differs from the card.
+    """
+    _check_versions()
+    family = find_family(card.family, model_id=card.model_id)
+    _check_card(card)
+    # Before the weights, so that a wrong word does not cost a minute of loading.
+    target, weights_dtype = _device(device), _dtype(dtype or card.dtype)
+    place: dict[str, Any] = {"revision": card.revision, "trust_remote_code": trust_remote_code}
+    repository = _repository(card)
+    try:
+        config = transformers.AutoConfig.from_pretrained(repository, **place)
+        _check_architecture(card, family, config.architectures or [])
+        model, loading = getattr(transformers, family.architecture).from_pretrained(
+            repository, dtype=weights_dtype, output_loading_info=True, **place
+        )
+        processor = transformers.AutoProcessor.from_pretrained(repository, **place)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as cause:
+        raise BackendError(_why_not_loaded(card, cause)) from cause
+    _check_weights(card, loading)
+    _check_limits(card, family, processor)
+    frame = _prompt_frame(card, processor)
+    return LoadedModel(family=family, model=model.to(target).eval(), processor=processor, prompt_frame=frame)
+
+
+def render_chat(processor: Any, prompt: str) -> str:
+    """One user turn, audio first, in the checkpoint's own chat template with its default system prompt."""
+    content = [{"type": "audio"}, {"type": "text", "text": prompt}]
+    chat = [{"role": "user", "content": content}]
+    return str(processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+
+# --- before loading ----------------------------------------------------------------------------------------------
+
+
+def _check_versions() -> None:
+    for line in requires("voxemo") or ():
+        needed = Requirement(line)
+        if needed.name not in ("torch", "transformers") or needed.marker is None:
+            continue
+        if needed.marker.evaluate({"extra": "hf"}) and not needed.specifier.contains(
+            version(needed.name), prereleases=True
+        ):
+            raise BackendError(
+                f"{needed.name} {version(needed.name)} is installed; the local backend is tested with "
+                f'{needed.name}{needed.specifier}. Run: pip install "voxemo[hf]"'
+            )
+
+
+def _check_card(card: ModelCard) -> None:
+    """Refuse what the card declares and this backend would not do."""
+    refused = {
+        "quantization": card.quantization is not None,
+        "training": card.training is not None,
+        "audio.sample_rate_hz": card.audio.sample_rate_hz != SAMPLE_RATE_HZ,
+        "audio.channels": card.audio.channels != 1,
+    }
+    fields = [field for field, declared in refused.items() if declared]
+    if fields:
+        raise BackendError(
+            f"The card of {card.model_id!r} sets {listing(fields)}. The local backend runs whole, unquantized "
+            f"checkpoints on mono audio at {SAMPLE_RATE_HZ} Hz; going on would answer with another model. Merge an "
+            "adapter into its base first, and name the merged folder on a card of its own."
+        )
+
+
+def _repository(card: ModelCard) -> str:
+    if card.repository is None:
+        raise BackendError(f"The card of {card.model_id!r} names no repository. Set it to a hub id or to a folder.")
+    is_hub_id = re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", card.repository) is not None
+    if not is_hub_id and not Path(card.repository).is_dir():
+        raise BackendError(
+            f"There is no folder {card.repository!r}, which the card of {card.model_id!r} names as its repository. "
+            "Relative folders start at the working folder."
+        )
+    return card.repository
+
+
+def _dtype(name: str | None) -> Any:
+    if name is None:
+        return "auto"
+    if name not in DTYPES:
+        raise BackendError(f"There is no dtype {name!r} here. Use one of {', '.join(DTYPES)}.")
+    return getattr(torch, name)
+
+
+def _device(name: str | None) -> Any:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as cause:
+        raise BackendError(f"There is no device {name!r}. Use cpu, cuda or cuda:N.") from cause
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackendError(f"The device {name!r} was asked for, but torch sees no GPU here. Use cpu.")
+    return device
+
+
+# --- after loading -----------------------------------------------------------------------------------------------
+
+
+def _check_architecture(card: ModelCard, family: Family, found: list[str]) -> None:
+    declared = card.architecture or family.architecture
+    if found == [family.architecture] == [declared]:
+        return
+    fitting = [other.family_id for other in FAMILIES.values() if [other.architecture] == found]
+    hint = f"Set family = {fitting[0]!r} on the card" if fitting else "Correct the card"
+    raise BackendError(
+        f"The card of {card.model_id!r} declares the family {family.family_id!r} with the class {declared}, but the "
+        f"checkpoint {card.repository!r} is a {' + '.join(found) or 'model without a class name'}; the family's class "
+        f"is {family.architecture}. {hint}, or name another repository."
+    )
+
+
+def _why_not_loaded(card: ModelCard, cause: Exception) -> str:
+    lines = str(cause).strip().splitlines()
+    said = lines[0] if lines else repr(cause)
+    if "trust_remote_code" in str(cause):
+        step = "It brings its own code. Read that code, then pass trust_remote_code, or take another repository."
+    elif Path(card.repository or "").is_dir():
+        step = "The folder must hold a whole checkpoint: config.json, weights, tokenizer and processor files."
+    else:
+        step = (
+            "No folder of that name is here either. Download it on a machine with network, then set HF_HOME to that "
+            "cache here, or name the downloaded folder as the card's repository."
+        )
+    return f"The repository {card.repository!r} of {card.model_id!r} cannot be loaded: {said} {step}"
+
+
+def _check_weights(card: ModelCard, loading: Mapping[str, Any]) -> None:
+    missing = sorted(loading["missing_keys"])
+    if missing:
+        raise BackendError(
+            f"The checkpoint {card.repository!r} of {card.model_id!r} lacks weights that its class needs: "
+            f"{listing(missing)}. They would be random numbers. Get the whole checkpoint."
+        )
+
+
+def _check_limits(card: ModelCard, family: Family, processor: Any) -> None:
+    rate_hz = processor.feature_extractor.sampling_rate
+    if rate_hz != SAMPLE_RATE_HZ:
+        raise BackendError(
+            f"The checkpoint {card.repository!r} wants audio at {rate_hz} Hz; this backend gives {SAMPLE_RATE_HZ} Hz."
+        )
+    longest_s = family.longest_s(processor)
+    if card.audio.max_s is None or card.audio.max_s > longest_s:
+        declared = "no limit" if card.audio.max_s is None else f"{card.audio.max_s:g} s"
+        raise BackendError(
+            f"The card of {card.model_id!r} declares audio.max_s as {declared}, but the checkpoint hears at most "
+            f"{longest_s:g} s and would drop the rest in silence. Set audio.max_s to {longest_s:g} or less."
+        )
+    n_tokens = family.n_audio_tokens(n_samples(card.audio.min_s))
+    if n_tokens < family.min_audio_tokens:
+        raise BackendError(
+            f"The card of {card.model_id!r} declares audio.min_s as {card.audio.min_s:g} s, which gives {n_tokens} "
+            f"audio tokens; {family.family_id} needs {family.min_audio_tokens} to hear anything. Raise it, to 0.1 say."
+        )
+
+
+def _prompt_frame(card: ModelCard, processor: Any) -> str:
+    try:
+        frame = render_chat(processor, PROMPT_MARK)
+    except (ValueError, TemplateError) as cause:
+        raise BackendError(
+            f"The checkpoint {card.repository!r} of {card.model_id!r} has no usable chat template: {cause} "
+            "Put the model's chat_template.jinja into the folder."
+        ) from cause
+    audio = processor.audio_token
+    if frame.count(audio) != 1 or not frame.index(audio) < frame.find(PROMPT_MARK):
+        raise BackendError(
+            f"The chat template of {card.repository!r} does not put one {audio!r} before the prompt: it renders "
+            f"{frame!r}. The benchmark asks with the audio first. Use the model's own chat template."
+        )
+    return frame

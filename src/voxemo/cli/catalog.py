@@ -1,0 +1,191 @@
+"""`voxemo list` and `voxemo show`: the facts of the benchmark."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from voxemo.cli.common import JsonOption, console, emit, say, table
+from voxemo.core.errors import UnknownName
+
+LISTS = ("corpus", "model", "prompt", "metric", "backend")
+SHOWN = ("corpus", "model", "prompt", "metric", "schema")
+
+
+def list_names(
+    kind: Annotated[str, typer.Argument(help="corpus, model, prompt, metric or backend.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """List what there is, with what matters about each."""
+    if kind not in LISTS:
+        raise UnknownName("kind", kind, LISTS)
+    rows = {
+        "corpus": _corpora,
+        "model": _models,
+        "prompt": _prompts,
+        "metric": _metrics,
+        "backend": _backends,
+    }[kind]()
+    if as_json:
+        emit(rows)
+        return
+    headers = list(rows[0])
+    console().print(table(headers, [[str(row[name]) for name in headers] for row in rows]))
+    if kind == "corpus":
+        ready = sum(row["ready"] == "yes" for row in rows)
+        say(f"{len(rows)} corpora, {ready} ready to prepare; the others have a card, their parser is not written yet.")
+
+
+def _corpora() -> list[dict[str, str]]:
+    from voxemo.catalog import lookup
+    from voxemo.corpora.parsers import ready_corpora
+
+    ready = set(ready_corpora())
+    rows = []
+    for name in lookup.corpus_names():
+        card = lookup.corpus_card(name)
+        rows.append(
+            {
+                "corpus": name,
+                "ready": "yes" if name in ready else "no",
+                "language": ", ".join(card.languages),
+                "setting": card.setting.replace("_", " ") + (", synthetic" if card.synthetic else ""),
+                "labels": str(len(card.labels.names)),
+                "label source": "+".join(card.label_sources),
+                "votes": "yes" if card.perception is not None and card.perception.votes_released else "no",
+                "utterances": str(card.expected.n_utterances or "-"),
+                "split": card.split.policy,
+                "access": card.access.kind,
+            }
+        )
+    return rows
+
+
+def _models() -> list[dict[str, str]]:
+    from voxemo.catalog import lookup
+
+    rows = []
+    for name in lookup.model_names():
+        card = lookup.model_card(name)
+        corpora = card.training_corpora
+        rows.append(
+            {
+                "model": name,
+                "backend": card.backend,
+                "family": card.family or "-",
+                "support": card.support,
+                "trained on": corpora if isinstance(corpora, str) else ", ".join(corpora) or "none known",
+                "repository": card.repository or "-",
+            }
+        )
+    return rows
+
+
+def _prompts() -> list[dict[str, str]]:
+    from voxemo.catalog import lookup
+
+    rows = []
+    for name in lookup.prompt_names():
+        variant, template = lookup.prompt(name)
+        rows.append(
+            {
+                "prompt": name,
+                "name": variant.name,
+                "blocks": ", ".join(variant.blocks),
+                "version": variant.version,
+                "template": f"{template.template_id} {template.version}",
+            }
+        )
+    return rows
+
+
+def _metrics() -> list[dict[str, str]]:
+    from voxemo.steps.score import metrics
+
+    return [
+        {
+            "metric": metric.name,
+            "for": "hard labels" if "confusion" in metric.kind else "soft labels",
+            "better": metric.direction,
+            "range": f"{metric.low:g} to {'∞' if metric.high is None else format(metric.high, '.4g')}",
+            "meaning": metric.description,
+        }
+        for metric in metrics().values()
+    ]
+
+
+def _backends() -> list[dict[str, str]]:
+    from voxemo.backends.registry import backend_names
+
+    return [{"backend": name} for name in backend_names()]
+
+
+def show(
+    kind: Annotated[str, typer.Argument(help="corpus, model, prompt, metric or schema.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of it, or path to a card.", show_default=False)],
+    corpus: Annotated[str | None, typer.Option("--corpus", help="Corpus whose labels a prompt names.")] = None,
+    form: Annotated[str, typer.Option("--form", help="hard or distribution.")] = "hard",
+    as_json: JsonOption = False,
+) -> None:
+    """Print a card, a JSON Schema, or exactly the text that a model gets."""
+    if kind == "prompt":
+        _show_prompt(name, corpus, form, as_json)
+    elif kind == "schema":
+        from voxemo.core.cards import SCHEMAS, json_schema
+
+        if name not in SCHEMAS:
+            raise UnknownName("schema", name, tuple(SCHEMAS))
+        say(json.dumps(json_schema(name), indent=2, ensure_ascii=False))
+    elif kind == "metric":
+        rows = {row["metric"]: row for row in _metrics()}
+        if name not in rows:
+            raise UnknownName("metric", name, tuple(rows))
+        emit(rows[name]) if as_json else say("\n".join(f"{key}: {value}" for key, value in rows[name].items()))
+    elif kind in ("corpus", "model"):
+        from voxemo.catalog import lookup
+
+        card = lookup.corpus_card(name) if kind == "corpus" else lookup.model_card(name)
+        content = card.model_dump(mode="json", exclude_none=True)
+        if as_json:
+            emit(content)
+        else:
+            say("\n".join(_outline(content)))
+    else:
+        raise UnknownName("kind", kind, SHOWN)
+
+
+def _show_prompt(name: str, corpus: str | None, form: str, as_json: bool) -> None:
+    from voxemo.catalog import lookup
+    from voxemo.core.ids import sha256_text
+    from voxemo.prompts.render import render_prompt
+
+    if form not in ("hard", "distribution"):
+        raise UnknownName("form", form, ("hard", "distribution"))
+    variant, template = lookup.prompt(name)
+    if corpus is None:
+        raise typer.BadParameter("a prompt names a corpus's labels: give --corpus NAME")
+    label_set = lookup.corpus_card(corpus).label_set(lookup.label_table())
+    text = render_prompt(variant, template, form=form, label_set=label_set)  # type: ignore[arg-type]
+    if as_json:
+        emit({"variant_id": variant.variant_id, "form": form, "text": text, "prompt_sha256": sha256_text(text)})
+    else:
+        say(text)
+
+
+def _outline(value: object, indent: int = 0) -> list[str]:
+    """A document as indented lines: short values beside their name, long ones below it."""
+    pad = "  " * indent
+    lines: list[str] = []
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, dict) and item:
+                lines += [f"{pad}{key}:", *_outline(item, indent + 1)]
+            elif isinstance(item, list) and any(isinstance(one, dict) for one in item):
+                lines.append(f"{pad}{key}:")
+                for one in item:
+                    lines += [f"{pad}  -", *_outline(one, indent + 2)]
+            elif isinstance(item, list):
+                lines.append(f"{pad}{key}: {', '.join(map(str, item)) or 'none'}")
+            elif item not in ({}, ""):
+                lines.append(f"{pad}{key}: {item}")
+    return lines

@@ -1,0 +1,156 @@
+"""What every verb shares: options, output for people and for programs, progress, and the way errors end."""
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from voxemo.store.layout import Workspace
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        help="Folder of prepared corpora, splits and trained models. Default: VOXEMO_HOME or the user data folder.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that read audio. Default: all cores.")]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that run folders go into.")]
+RunArgument = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Torch device, such as cpu or cuda:0.")]
+BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Questions asked in one batch.")]
+RemoteCodeOption = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Let a checkpoint run its own code. Off unless given.")
+]
+
+DEFAULT_RUNS = Path("runs")
+
+
+def workspace_at(folder: Path | None) -> "Workspace":
+    """The workspace that a verb works in."""
+    from voxemo.store.layout import Workspace
+
+    return Workspace(folder) if folder is not None else Workspace.default()
+
+
+def console() -> "Console":
+    """Where tables and text go: standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def say(text: str) -> None:
+    """Print a line of text to standard output, taken literally."""
+    typer.echo(text)
+
+
+def emit(value: Any) -> None:
+    """Print a result for programs: one JSON object on standard output."""
+    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def shown_path(path: Path) -> str:
+    """A path as people typed it: relative to the current folder where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def command_line() -> str:
+    """This command for the manifest, with folders reduced to their last part: no path of a machine is kept."""
+    words = []
+    for word in sys.argv[1:]:
+        flag, equals, value = word.partition("=")
+        value = value if equals else flag
+        if Path(value).is_absolute():
+            value = Path(value).name
+        words.append(f"{flag}={value}" if equals else value)
+    return shlex.join(["voxemo", *words])
+
+
+@contextmanager
+def progress(title: str, *, unit: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error with rate and remaining time; yields the function to call with (done, total)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class RateColumn(ProgressColumn):
+        def render(self, task: "Task") -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.1f} {unit}/s" if speed else f"- {unit}/s")
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+    with bar:
+        task = bar.add_task(title, total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``3/16``.
+
+    >>> parse_shard("3/16")
+    (3, 16)
+    """
+    index, slash, of = text.partition("/")
+    if not (slash and index.isdigit() and of.isdigit()):
+        raise typer.BadParameter(f"{text!r} is no shard; expected I/N, such as 3/16")
+    return int(index), int(of)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", numbers_from: int = 99) -> Any:
+    """A rich table; columns from ``numbers_from`` on are aligned to the right."""
+    from rich.table import Table
+
+    made = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
+    for index, header in enumerate(headers):
+        made.add_column(header, justify="right" if index >= numbers_from else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made

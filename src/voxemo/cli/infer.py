@@ -1,0 +1,82 @@
+"""`voxemo infer`: ask what has no answer yet."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voxemo.cli.common import (
+    BatchOption,
+    DeviceOption,
+    JsonOption,
+    RemoteCodeOption,
+    RunArgument,
+    WorkspaceOption,
+    emit,
+    parse_shard,
+    progress,
+    say,
+    workspace_at,
+)
+
+if TYPE_CHECKING:
+    from voxemo.steps.infer import InferResult
+
+AnswersOption = Annotated[
+    Path | None,
+    typer.Option("--answers", help="JSONL of utterance_id, variant_id, form, text: answers made elsewhere."),
+]
+
+
+def infer(
+    run: RunArgument,
+    shard: Annotated[str, typer.Option("--shard", help="I/N: only this share of the clips.")] = "1/1",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask at most so many requests now.")] = None,
+    answers: AnswersOption = None,
+    device: DeviceOption = None,
+    batch_size: BatchOption = None,
+    trust_remote_code: RemoteCodeOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a run's questions. Interrupted at any moment, the same command goes on where it stopped."""
+    from voxemo.steps.infer import infer_run
+
+    with progress("asking", unit="answers", quiet=as_json) as update:
+        result = infer_run(
+            workspace_at(workspace),
+            run,
+            shard=parse_shard(shard),
+            limit=limit,
+            answers=answers,
+            backend_options=backend_options(device, batch_size, trust_remote_code),
+            on_progress=update,
+        )
+    if as_json:
+        emit(result)
+    else:
+        for line in infer_lines(result):
+            say(line)
+    raise typer.Exit(1 if result.transient else 0)
+
+
+def backend_options(device: str | None, batch_size: int | None, trust_remote_code: bool) -> dict[str, object]:
+    """Options for the backend; those not given are left out."""
+    return {"device": device, "batch_size": batch_size, "trust_remote_code": trust_remote_code or None}
+
+
+def infer_lines(result: "InferResult") -> list[str]:
+    """What `infer` did, in a few lines."""
+    rate = f", {result.n_answered / result.seconds:.1f} per second" if result.seconds > 0 and result.n_answered else ""
+    lines = [
+        f"{result.n_answered} answered now{rate}, {result.n_before} before, {result.n_pending} of "
+        f"{result.n_planned} still open"
+    ]
+    if result.n_unusable:
+        lines.append(f"  {result.n_unusable} of them about unusable audio: counted as failed answers")
+    if result.damaged:
+        lines.append(f"  {len(result.damaged)} damaged journal line(s), asked again: {', '.join(result.damaged[:3])}")
+    if result.transient:
+        lines.append(f"  {len(result.transient)} could not be asked, the first: {result.transient[0]}")
+        lines.append("  Mend the cause and run the same command again.")
+    return lines

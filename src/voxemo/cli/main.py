@@ -1,0 +1,106 @@
+"""The command line: one verb per step of the straight line, and the way every error ends.
+
+Exit codes: 0 done, 1 something that the user can mend, 2 a bug in voxemo.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+import click
+import typer
+
+from voxemo import __version__
+from voxemo.cli import (
+    catalog,
+    check,
+    compare,
+    demo,
+    infer,
+    parse,
+    plan,
+    prepare,
+    report,
+    score,
+    split,
+    train,
+)
+from voxemo.cli import (
+    run as run_verb,
+)
+from voxemo.core.errors import VoxEmoError
+
+app = typer.Typer(
+    name="voxemo",
+    help="Benchmark speech emotion recognition with speech LLMs: from a corpus folder to a scoreboard.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"voxemo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("list")(catalog.list_names)
+app.command("show")(catalog.show)
+app.command("check")(check.check)
+app.command("prepare")(prepare.prepare)
+app.command("split")(split.split)
+app.command("train")(train.train)
+app.command("plan")(plan.plan)
+app.command("infer")(infer.infer)
+app.command("parse")(parse.parse)
+app.command("score")(score.score)
+app.command("report")(report.report)
+app.command("run")(run_verb.run)
+app.command("compare")(compare.compare)
+app.command("demo")(demo.demo)
+
+
+def run() -> None:
+    """Entry point of the ``voxemo`` command."""
+    as_json = "--json" in sys.argv
+    try:
+        app(standalone_mode=False)
+    except click.exceptions.Abort:
+        _end("Interrupted. Every answer written is kept; the same command goes on where it stopped.", "Abort", as_json)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" Try: {context.command_path} --help" if context is not None else ""
+        _end(f"{error.format_message()}{hint}", type(error).__name__, as_json)
+    except KeyboardInterrupt:
+        _end("Interrupted. Every answer written is kept; the same command goes on where it stopped.", "Abort", as_json)
+    except VoxEmoError as error:
+        _end(str(error), type(error).__name__, as_json)
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python would complain once more while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except Exception as error:
+        traceback.print_exc()
+        _end(
+            f"This is a bug in voxemo: {error!r}. Please report it with the lines above.",
+            type(error).__name__,
+            as_json,
+            2,
+        )
+
+
+def _end(message: str, kind: str, as_json: bool, code: int = 1) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": kind, "message": message}, ensure_ascii=False) + "\n")
+    sys.stderr.write(f"{kind}: {message}\n" if kind != "Abort" else f"{message}\n")
+    raise SystemExit(code)

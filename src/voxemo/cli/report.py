@@ -1,0 +1,134 @@
+"""`voxemo report`: finished runs as a scoreboard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voxemo.cli.common import JsonOption, console, emit, say, shown_path
+
+if TYPE_CHECKING:
+    from voxemo.reports.scoreboard import Board, FinishedRun
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.", show_default=False)],
+    reading: Annotated[str, typer.Option("--reading", help="strict (the benchmark's) or lenient.")] = "strict",
+    failure_policy: Annotated[
+        str | None,
+        typer.Option("--failure-policy", help="wrong, excluded or uniform. Default: wrong for hard, uniform for soft."),
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Show partial runs too; they are marked.")] = False,
+    published: Annotated[bool, typer.Option(help="Show published figures of the same corpus.")] = True,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for scoreboard.md and scoreboard.csv.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show scored runs beside reference rows and published figures; write Markdown, CSV and each run's disclosure."""
+    from voxemo.core.errors import UnknownName
+    from voxemo.core.types import FAILURE_POLICIES
+
+    if reading not in ("strict", "lenient"):
+        raise UnknownName("reading", reading, ("strict", "lenient"))
+    if failure_policy is not None and failure_policy not in FAILURE_POLICIES:
+        raise UnknownName("failure policy", failure_policy, FAILURE_POLICIES)
+    # The shell hands over what `runs/*` matches; files among it, such as an earlier scoreboard, are no runs.
+    folders = [path for path in runs if path.is_dir() or not path.exists()]
+    show_report(
+        folders, reading=reading, policy=failure_policy, partial=partial, published=published, out=out, as_json=as_json
+    )
+
+
+def show_report(
+    folders: Sequence[Path],
+    *,
+    reading: str = "strict",
+    policy: str | None = None,
+    partial: bool = False,
+    published: bool = True,
+    out: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Build the scoreboard of run folders, print it and write its files."""
+    from voxemo.reports import scoreboard
+    from voxemo.reports.disclosure import write_disclosure
+    from voxemo.store.files import write_text
+
+    finished = scoreboard.read_runs(folders, allow_partial=partial)
+    made = scoreboard.boards(finished, reading=reading, policy=policy, with_published=published)
+    conventions = scoreboard.convention_rows(finished, reading=reading)
+    disclosures = [write_disclosure(run.path, run.manifest) for run in finished]
+    tidy = scoreboard.csv_table(made)
+    if as_json:
+        emit({"rows": tidy.to_dicts(), "disclosures": disclosures})
+    else:
+        print_boards(made)
+        print_conventions(finished, reading)
+    if out is not None:
+        write_text(out / "scoreboard.md", scoreboard.markdown(made, conventions))
+        write_text(out / "scoreboard.csv", tidy.write_csv())
+    if not as_json:
+        for path in [*disclosures, *([out / "scoreboard.md", out / "scoreboard.csv"] if out else [])]:
+            say(f"wrote {shown_path(path)}")
+
+
+def print_boards(made: "Sequence[Board]") -> None:
+    """Print boards: runs first, then reference rows, then published figures."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from voxemo.reports.scoreboard import table_rows
+
+    screen = console()
+    for board in made:
+        header, *rows = table_rows(board)
+        table = Table(show_edge=False, pad_edge=False, header_style="bold")
+        for index, name in enumerate(header):
+            table.add_column(name, justify="right" if index > 2 else "left", no_wrap=index > 2)
+        kind = None
+        for entry, row in zip(board.entries, rows, strict=True):
+            if kind not in (None, entry.kind):
+                table.add_section()
+            kind = entry.kind
+            table.add_row(*(Text(cell, style="" if entry.kind == "run" else "dim") for cell in row))
+        screen.print()
+        screen.print(Text(board.title, style="bold"))
+        style = "" if board.speaker_independent else "yellow"
+        screen.print(Text(board.split_line, style=style))
+        screen.print(table)
+        for entry in board.entries:
+            if entry.kind == "run" and entry.note:
+                screen.print(Text(f"  {entry.model}, {entry.system}: {entry.note}", style="dim"))
+        for note in board.notes:
+            screen.print(Text(f"  {note}", style="dim"))
+
+
+def print_conventions(runs: "Sequence[FinishedRun]", reading: str) -> None:
+    """Print what each system would score under each convention for failed answers, where any answer failed."""
+    from voxemo.cli.common import table
+    from voxemo.reports.scoreboard import convention_rows
+
+    rows = [row for row in convention_rows(runs, reading=reading).iter_rows(named=True) if row["failure_rate"]]
+    if not rows:
+        return
+    screen = console()
+    screen.print()
+    screen.print(
+        table(
+            ["run", "prompt", "failed %", "as wrong", "excluded", "uniform guess"],
+            [
+                [
+                    row["run_id"],
+                    row["system_id"],
+                    f"{100 * row['failure_rate']:.1f}",
+                    *(
+                        "-" if row.get(name) is None else f"{100 * row[name]:.1f}"
+                        for name in ("wrong", "excluded", "uniform")
+                    ),
+                ]
+                for row in rows
+            ],
+            title="UA % by what a failed answer is worth",
+            numbers_from=2,
+        )
+    )

@@ -1,0 +1,73 @@
+"""`voxemo run`: plan, ask, read, score and show, on one machine."""
+
+from voxemo.cli.common import (
+    DEFAULT_RUNS,
+    BatchOption,
+    DeviceOption,
+    JsonOption,
+    RemoteCodeOption,
+    RunsOption,
+    WorkspaceOption,
+    command_line,
+    emit,
+    progress,
+    say,
+    shown_path,
+    workspace_at,
+)
+from voxemo.cli.infer import backend_options, infer_lines
+from voxemo.cli.parse import parse_lines
+from voxemo.cli.plan import (
+    CorpusOption,
+    FoldOption,
+    FormOption,
+    LabelSourceOption,
+    LimitOption,
+    ModelOption,
+    PromptOption,
+    SplitOption,
+    TokensOption,
+    plan_options,
+)
+from voxemo.cli.report import show_report
+from voxemo.cli.score import score_lines
+
+
+def run(
+    corpus: CorpusOption,
+    model: ModelOption,
+    split: SplitOption = "protocol",
+    form: FormOption = None,
+    prompt: PromptOption = None,
+    fold: FoldOption = None,
+    label_source: LabelSourceOption = None,
+    limit: LimitOption = None,
+    max_new_tokens: TokensOption = 512,
+    device: DeviceOption = None,
+    batch_size: BatchOption = None,
+    trust_remote_code: RemoteCodeOption = False,
+    runs: RunsOption = DEFAULT_RUNS,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan, ask, read, score and show one model on one prepared corpus. Again, it goes on where it stopped."""
+    from voxemo.steps.run import run_line
+
+    result = run_line(
+        workspace_at(workspace),
+        runs,
+        corpus=corpus,
+        model=model,
+        split_id=split,
+        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens),
+        backend_options=backend_options(device, batch_size, trust_remote_code),
+        command=command_line(),
+        bar=lambda title, unit: progress(title, unit=unit, quiet=as_json),
+    )
+    if as_json:
+        emit({"run": result.run, "infer": result.infer, "parse": result.parse, "n_scored": result.score.n_scored})
+        return
+    say(f"run {shown_path(result.run)}")
+    for line in (*infer_lines(result.infer), *parse_lines(result.parse), *score_lines(result.score)):
+        say(line)
+    show_report([result.run], partial=True, out=result.run / "report")

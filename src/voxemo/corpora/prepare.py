@@ -1,0 +1,389 @@
+"""From a corpus folder to utterances, votes and a report, checked against the corpus's card.
+
+``describe`` is the pure core: card, parsed rows and probes in, values out. ``prepare`` reads the folder for it. Nothing
+is dropped in silence: broken audio stays as a row with a reason, a label outside the benchmark too, and files that no
+rule reads are counted.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path, PurePosixPath
+
+from voxemo.catalog.lookup import Parser, builtin_corpus_cards
+from voxemo.core.cards import CorpusCard
+from voxemo.core.errors import CountMismatch, UnmappedLabel, WrongLayout, listing
+from voxemo.core.ids import utterance_id
+from voxemo.core.types import ParsedUtterance, Utterance
+from voxemo.corpora.probe import Probe, probe
+from voxemo.corpora.tree import CorpusTree, nfc
+
+UNDETERMINED_LANGUAGE = "und"
+"""BCP-47 for a language that is not known: a corpus of several that does not say which one an utterance is in."""
+
+UNPROBED = Probe()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteRow:
+    """How many listeners gave one label to one utterance, by one counting rule."""
+
+    utterance_id: str
+    rule: str
+    raw_label: str
+    """The provider's code."""
+    label: str | None
+    """Canonical label; None where the code is outside the corpus's label set."""
+    n: float
+    """Above 0: a number of votes, or a share where only shares are published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareReport:
+    """What was found in a corpus folder, and how it differs from the card.
+
+    Counts are of the benchmark subset, the utterances that nothing excludes; unusable ones are in it.
+    """
+
+    corpus_id: str
+    n_utterances: int
+    n_speakers: int
+    """Speakers that the files tell apart; 0 where they tell none."""
+    hours: float | None
+    """Usable audio; None when the audio was not looked at."""
+    per_label: Mapping[str, int]
+    """By the label source that the card calls gold, in label-set order, zeros included."""
+    per_speaker: Mapping[str, int]
+    labelled: Mapping[str, int]
+    """Label source to utterances that have a label by it. Ties of listeners have none."""
+    voted: Mapping[str, int]
+    """Counting rule to utterances with votes by it, for every rule on the card: 0 where the table is absent."""
+    n_transcripts: int
+    excluded: Mapping[str, int]
+    """Reason to utterances outside the benchmark subset."""
+    unusable: Mapping[str, str]
+    """Utterance id to what is wrong with its audio."""
+    silent: tuple[str, ...]
+    """Utterance ids without audible sound. They are usable, and asked like any other."""
+    duplicates: tuple[tuple[str, ...], ...]
+    """Groups of utterance ids that have the very same samples."""
+    unread: tuple[str, ...]
+    """Audio files that no utterance comes from, relative to the root."""
+    differences: Mapping[str, tuple[int, int]]
+    """What was counted to (the card's count, the count found), where the two differ."""
+
+    @property
+    def complete(self) -> bool:
+        """Every count on the card was found."""
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A corpus, ready to be split and asked about."""
+
+    utterances: tuple[Utterance, ...]
+    """Sorted by id; excluded and unusable ones included, with their reasons."""
+    votes: tuple[VoteRow, ...]
+    """Sorted by utterance id, rule and raw label; labels that nobody gave have no row."""
+    report: PrepareReport
+
+
+# --- the pure core -----------------------------------------------------------------------------------------------
+
+
+def describe(
+    card: CorpusCard,
+    parsed: Sequence[ParsedUtterance],
+    probes: Sequence[Probe] | None = None,
+    *,
+    unread: Iterable[str] = (),
+) -> Prepared:
+    """Map a parser's rows to the benchmark's labels and count them.
+
+    A code that the card drops leaves the utterance out where it comes from the gold label source, and only leaves that
+    label out where it comes from the other one: in a corpus with both, whom the listeners could not agree on was still
+    asked to play something. Reasons that the parser gives itself are kept.
+
+    Args:
+        card: the corpus's card.
+        parsed: what the parser yields.
+        probes: one per row, in order; None when the audio was not looked at.
+        unread: audio files that the parser left.
+
+    Raises:
+        UnmappedLabel: a code that the card neither maps nor drops.
+        WrongLayout: two utterances of one name, one without the intended label in a corpus whose gold labels are
+            those, or votes that are no positive finite numbers.
+    """
+    rows = sorted(
+        zip(parsed, repeat(UNPROBED, len(parsed)) if probes is None else probes, strict=True),
+        key=lambda row: nfc(row[0].stem),
+    )
+    _refuse_double_stems(card, [one for one, _ in rows])
+    utterances = tuple(_utterance(card, one, found) for one, found in rows)
+    votes = tuple(vote for one, _ in rows for vote in _votes(card, one))
+    silent = tuple(
+        utterance.utterance_id for utterance, (_, found) in zip(utterances, rows, strict=True) if found.silent
+    )
+    report = _report(
+        card, utterances, votes, silent=silent, unread=tuple(sorted(unread)), audio_known=probes is not None
+    )
+    return Prepared(utterances=utterances, votes=votes, report=report)
+
+
+def _refuse_double_stems(card: CorpusCard, parsed: Iterable[ParsedUtterance]) -> None:
+    by_stem: defaultdict[str, list[str]] = defaultdict(list)
+    for one in parsed:
+        by_stem[nfc(one.stem)].append(one.audio_path)
+    double = [stem for stem, paths in by_stem.items() if len(paths) > 1]
+    if double:
+        raise WrongLayout(
+            card.corpus_id,
+            expected="every utterance once",
+            found=f"{listing(double)} more than once (the first from {listing(by_stem[double[0]])})",
+            hint="A second copy of the files below the same root is the usual cause.",
+        )
+
+
+def _canonical(card: CorpusCard, code: str | None) -> str | None:
+    if code is None or code in card.labels.dropped:
+        return None
+    if code not in card.labels.raw:
+        known = (*card.labels.raw, *card.labels.dropped)
+        raise UnmappedLabel(corpus_id=card.corpus_id, code=code, known=known)
+    return card.labels.raw[code]
+
+
+def _utterance(card: CorpusCard, parsed: ParsedUtterance, found: Probe) -> Utterance:
+    gold_code = parsed.expressed_raw if card.gold == "expressed" else parsed.perceived_raw
+    excluded_reason = parsed.excluded_reason
+    if excluded_reason is None and gold_code in card.labels.dropped:
+        excluded_reason = f"label dropped: {card.labels.dropped[gold_code]}"
+    # Listeners may tie, so a missing perceived label is an answer; what a speaker intended is always known.
+    if excluded_reason is None and gold_code is None and card.gold == "expressed":
+        raise WrongLayout(
+            card.corpus_id, expected="an intended label for every utterance", found=f"none for {parsed.stem!r}"
+        )
+    return Utterance(
+        utterance_id=utterance_id(card.corpus_id, nfc(parsed.stem)),
+        corpus_id=card.corpus_id,
+        audio_path=parsed.audio_path,
+        start_s=parsed.start_s,
+        end_s=parsed.end_s,
+        duration_s=found.duration_s,
+        sample_rate_hz=found.sample_rate_hz,
+        n_channels=found.n_channels,
+        audio_sha256=found.audio_sha256,
+        speaker_id=None if parsed.speaker_id is None else nfc(parsed.speaker_id),
+        speaker_gender=parsed.speaker_gender,
+        speaker_age=parsed.speaker_age,
+        language=parsed.language or (card.languages[0] if len(card.languages) == 1 else UNDETERMINED_LANGUAGE),
+        transcript=parsed.transcript,
+        session_id=parsed.session_id,
+        expressed=_canonical(card, parsed.expressed_raw),
+        perceived=_canonical(card, parsed.perceived_raw),
+        provider_partition=parsed.provider_partition,
+        unusable_reason=found.unusable_reason,
+        excluded_reason=excluded_reason,
+    )
+
+
+def _votes(card: CorpusCard, parsed: ParsedUtterance) -> Iterator[VoteRow]:
+    for rule, counts in sorted(parsed.votes_raw.items()):
+        for code, n in sorted(counts.items()):
+            if not (math.isfinite(n) and n >= 0):
+                raise WrongLayout(
+                    card.corpus_id,
+                    expected="votes that are numbers from 0 up",
+                    found=f"{n} votes for {code!r} by rule {rule!r} on {parsed.stem!r}",
+                )
+            label = _canonical(card, code)
+            if n > 0:
+                name = utterance_id(card.corpus_id, nfc(parsed.stem))
+                yield VoteRow(utterance_id=name, rule=rule, raw_label=code, label=label, n=n)
+
+
+def _report(
+    card: CorpusCard,
+    utterances: Sequence[Utterance],
+    votes: Sequence[VoteRow],
+    *,
+    silent: tuple[str, ...],
+    unread: tuple[str, ...],
+    audio_known: bool,
+) -> PrepareReport:
+    subset = [one for one in utterances if one.excluded_reason is None]
+    ids = {one.utterance_id for one in subset}
+    labels = Counter(one.expressed if card.gold == "expressed" else one.perceived for one in subset)
+    speakers = Counter(one.speaker_id for one in subset if one.speaker_id is not None)
+    by_samples: defaultdict[str, list[str]] = defaultdict(list)
+    for one in subset:
+        if one.audio_sha256 is not None:
+            by_samples[one.audio_sha256].append(one.utterance_id)
+    voted = {rule: {vote.utterance_id for vote in votes if vote.rule == rule} & ids for rule in _vote_rules(card)}
+    per_label = {name: labels[name] for name in card.labels.names}
+    return PrepareReport(
+        corpus_id=card.corpus_id,
+        n_utterances=len(subset),
+        n_speakers=len(speakers),
+        hours=sum(one.duration_s or 0.0 for one in subset) / 3600 if audio_known else None,
+        per_label=per_label,
+        per_speaker=dict(sorted(speakers.items())),
+        labelled={source: sum(getattr(one, source) is not None for one in subset) for source in card.label_sources},
+        voted={rule: len(names) for rule, names in voted.items()},
+        n_transcripts=sum(one.transcript is not None for one in subset),
+        excluded=dict(sorted(Counter(one.excluded_reason for one in utterances if one.excluded_reason).items())),
+        unusable={one.utterance_id: one.unusable_reason for one in subset if one.unusable_reason is not None},
+        silent=tuple(name for name in silent if name in ids),
+        duplicates=tuple(tuple(group) for group in by_samples.values() if len(group) > 1),
+        unread=unread,
+        differences=dict(_differences(card, len(subset), per_label, speakers)),
+    )
+
+
+def _vote_rules(card: CorpusCard) -> Iterable[str]:
+    return () if card.perception is None else card.perception.vote_rules
+
+
+def _differences(
+    card: CorpusCard, n_utterances: int, per_label: Mapping[str, int], per_speaker: Mapping[str, int]
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    expected = card.expected
+    counted: list[tuple[str, int | None, int]] = [
+        ("utterances", expected.n_utterances, n_utterances),
+        ("speakers", expected.n_speakers, len(per_speaker)),
+    ]
+    counted += [(f"utterances labelled {name}", n, per_label[name]) for name, n in expected.per_label.items()]
+    counted += [
+        (f"utterances of speaker {name}", expected.per_speaker.get(name, 0), per_speaker.get(name, 0))
+        for name in (sorted({*expected.per_speaker, *per_speaker}) if expected.per_speaker else ())
+    ]
+    yield from ((what, (wanted, found)) for what, wanted, found in counted if wanted is not None and wanted != found)
+
+
+def check_counts(card: CorpusCard, report: PrepareReport) -> None:
+    """Compare what was found with the card.
+
+    Raises:
+        CountMismatch: any count differs; all that do are named.
+    """
+    if report.differences:
+        raise CountMismatch(
+            corpus_id=card.corpus_id,
+            differences=report.differences,
+            hint="An incomplete download or a second copy of some files is the usual cause. "
+            f"`voxemo prepare {card.corpus_id} --partial` goes on with what is there, and every run says so.",
+        )
+
+
+# --- reading a folder --------------------------------------------------------------------------------------------
+
+
+def check_layout(card: CorpusCard, tree: CorpusTree) -> None:
+    """Look whether the tree can be this corpus at all.
+
+    Raises:
+        WrongLayout: no file matches the card's ``audio_files``; says when the root is one folder too high or too low,
+            and when the files look like another corpus.
+    """
+    if any(map(tree.has, card.audio_files)):
+        return
+    raise WrongLayout(
+        card.corpus_id,
+        expected=f"audio files like {listing(card.audio_files)}",
+        found=listing(tree.top_level()) or "an empty folder",
+        hint=_likely_mistake(card, tree),
+    )
+
+
+def _likely_mistake(card: CorpusCard, tree: CorpusTree) -> str:
+    """What the user may have meant, by the file pattern that tells most: any wav fits ``*.wav``."""
+    guesses = [*_other_root(card, tree), *_other_corpus(card, tree)]
+    most = max((telling for telling, _ in guesses), default=0)
+    return next((hint for telling, hint in guesses if telling == most), "")
+
+
+def _telling(pattern: str) -> int:
+    return sum(character not in "*?[]!/" for character in pattern)
+
+
+def _other_root(card: CorpusCard, tree: CorpusTree) -> Iterator[tuple[int, str]]:
+    if tree.root is None:
+        return
+    # The name is taken from the resolved path, so that `--root .` works; what is shown is only what was typed.
+    name = tree.root.resolve().name
+    nested = CorpusTree({f"{name}/{path}": "" for path in tree.files()})
+    above = tree.root.parent if tree.root.name not in ("", "..") else tree.root / ".."
+    for pattern in card.audio_files:
+        if below := tree.glob(f"*/{pattern}"):
+            yield _telling(pattern), f"Did you mean --root {_shell(tree.root / below[0].parts[0])}?"
+        if nested.has(pattern):
+            yield _telling(pattern), f"Did you mean --root {_shell(above)}?"
+
+
+def _shell(path: Path) -> str:
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
+def _other_corpus(card: CorpusCard, tree: CorpusTree) -> Iterator[tuple[int, str]]:
+    for other in builtin_corpus_cards():
+        if other.corpus_id != card.corpus_id:
+            fitting = [_telling(pattern) for pattern in other.audio_files if tree.has(pattern)]
+            if fitting:
+                yield max(fitting), f"This looks like {other.corpus_id}."
+
+
+def prepare(
+    card: CorpusCard,
+    parse: Parser,
+    root: Path,
+    *,
+    partial: bool = False,
+    jobs: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Read a corpus folder, check it against its card, and probe its audio.
+
+    Labels and counts are checked before any audio is decoded, so that a wrong folder is refused in seconds.
+
+    Args:
+        card: the corpus's card.
+        parse: the corpus's parser.
+        root: the corpus folder.
+        partial: go on when the counts differ from the card's; the report says how they do.
+        jobs: threads that decode.
+        on_progress: called with the utterances probed so far and their total.
+
+    Raises:
+        CorpusNotFound: there is no such folder.
+        WrongLayout: it is not laid out as the card and the parser expect.
+        UnmappedLabel: it uses a code that the card neither maps nor drops.
+        CountMismatch: it is not complete, and ``partial`` is not set.
+    """
+    tree = CorpusTree(root, corpus_id=card.corpus_id)
+    check_layout(card, tree)
+    parsed = tuple(parse(tree))
+    if not parsed:
+        raise WrongLayout(
+            card.corpus_id, expected="file names of its provider's form", found=listing(unread_audio(card, tree, ()))
+        )
+    unread = unread_audio(card, tree, parsed)
+    if not partial:
+        check_counts(card, describe(card, parsed).report)
+    probes = probe(
+        root,
+        parsed,
+        jobs=jobs,
+        on_done=None if on_progress is None else lambda n_done: on_progress(n_done, len(parsed)),
+    )
+    return describe(card, parsed, probes, unread=unread)
+
+
+def unread_audio(card: CorpusCard, tree: CorpusTree, parsed: Iterable[ParsedUtterance]) -> list[str]:
+    """Audio files that no utterance comes from, sorted: those with an ending that the card's audio files have."""
+    endings = tuple({PurePosixPath(pattern).suffix.casefold() for pattern in card.audio_files})
+    read = {one.audio_path for one in parsed}
+    return [path for path in map(str, tree.files()) if path.casefold().endswith(endings) and path not in read]

@@ -1,0 +1,214 @@
+"""Soft-label answers: the EMOTION DISTRIBUTION field of a response, as a vector over the label set.
+
+Only text in, numbers out. What a failure is worth is decided in scoring, not here.
+"""
+
+import math
+import re
+from collections.abc import Callable
+
+from voxemo.core.labels import LabelSet
+from voxemo.core.types import ParsedPrediction, Reading
+from voxemo.parsing.fields import EMOTION_DISTRIBUTION, MAX_OBJECT_CHARS, Answer
+from voxemo.parsing.hard import read_label
+from voxemo.parsing.marks import PERCENTS, QUOTES
+from voxemo.parsing.objects import Pairs, decode_object, loose_object
+from voxemo.parsing.reasons import UnreadableError, absence_reason
+from voxemo.parsing.repair import clean_characters, clean_word, label_of_word
+
+Repairs = tuple[str, ...]
+ReadKey = Callable[[str], tuple[str | None, Repairs]]
+ReadNumber = Callable[[object], tuple[float | None, Repairs]]
+
+_PRELUDE = re.compile(r"^[\s*_`~]*+(?:(?:json|python)\b[\s`]*+)?", re.IGNORECASE)
+"""What models put between a field's name and its object: markup, or the opening of a code block."""
+
+_NUMBER_TEXT = re.compile(
+    rf"""[{QUOTES}]?\s*+(?P<digits>\+?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)"""
+    rf"""\s*+(?P<percent>[{PERCENTS}])?\s*+[{QUOTES}]?"""
+)
+
+
+def parse_distribution(
+    text: str, label_set: LabelSet, *, reading: Reading = "strict", finish: str = "stop"
+) -> ParsedPrediction:
+    """Read the probabilities that an answer gives, and the label it names beside them.
+
+    The strict reading decides the benchmark's score: the last ``EMOTION DISTRIBUTION:`` is followed by a JSON object
+    of finite, non-negative numbers under names or English aliases of the label set, each label at most once. They are
+    divided by their sum; a label not named has 0. The lenient reading adds the named repairs of ``parsing.repair``
+    and is reported apart; where the strict one succeeds, both agree. An object that was cut off is never completed.
+
+    Args:
+        text: the answer, any string at all. Never raises on it.
+        label_set: the closed set that was asked for.
+        reading: strict or lenient.
+        finish: how generation ended, as in ``Response``. ``error`` is a failure whatever the text.
+
+    Returns:
+        ``status``, ``repairs`` and ``reason`` of the distribution, which sums to 1 in label-set order; and the answer's
+        own FINAL LABEL with ``label_status`` and ``label_reason``, read by the rules of ``parse_hard``.
+
+    >>> parse_distribution('EMOTION DISTRIBUTION: {"Sad": 3, "Anger": 1}', LabelSet(("angry", "sad"),
+    ...     aliases={"anger": "angry"})).distribution
+    (0.25, 0.75)
+    """
+    if finish == "error":
+        return ParsedPrediction(
+            status="failed", reason="model_error", label_status="failed", label_reason="model_error"
+        )
+    answer = Answer(text)
+    label = read_label(answer, label_set, reading=reading, finish=finish)
+    distribution, repairs, reason = _read_distribution(answer, label_set, reading=reading, finish=finish)
+    return ParsedPrediction(
+        status="failed" if distribution is None else "repaired" if repairs else "ok",
+        distribution=distribution,
+        repairs=repairs,
+        reason=reason,
+        label=label.label,
+        raw_label=label.raw,
+        label_status="failed" if label.label is None else "repaired" if label.repairs else "ok",
+        label_reason=label.reason,
+    )
+
+
+def _read_distribution(
+    answer: Answer, label_set: LabelSet, *, reading: Reading, finish: str
+) -> tuple[tuple[float, ...] | None, Repairs, str | None]:
+    """The distribution, its repairs, and why there is none."""
+    try:
+        return _strict(answer, label_set, finish), (), None
+    except UnreadableError as failure:
+        reason = failure.reason
+    if reading == "lenient":
+        try:
+            return *_lenient(answer, label_set, finish), None
+        except UnreadableError as failure:
+            reason = failure.reason
+    return None, (), reason
+
+
+# --- strict ------------------------------------------------------------------------------------------------------
+
+
+def _strict(answer: Answer, label_set: LabelSet, finish: str) -> tuple[float, ...]:
+    start = answer.field(EMOTION_DISTRIBUTION)
+    if start is None:
+        raise UnreadableError(absence_reason(answer.text, finish))
+    body = answer.text[start : start + MAX_OBJECT_CHARS].lstrip()
+    if not body.startswith("{"):
+        raise UnreadableError(_no_object_reason(answer, start, finish))
+    distribution, _ = _distribution(
+        decode_object(body, finish=finish),
+        label_set,
+        read_key=lambda key: (label_set.canonical(key.strip()), ()),
+        read_number=_number,
+    )
+    return distribution
+
+
+def _no_object_reason(answer: Answer, start: int, finish: str) -> str:
+    if answer.label_line(start).strip():
+        return "not_an_object"
+    at_the_end = not answer.text[start : start + MAX_OBJECT_CHARS].strip()
+    return "cut_off" if at_the_end and finish == "length" else "empty_field"
+
+
+def _number(value: object) -> tuple[float | None, Repairs]:
+    return (value, ()) if isinstance(value, float) else (None, ())
+
+
+# --- lenient -----------------------------------------------------------------------------------------------------
+
+
+def _lenient(answer: Answer, label_set: LabelSet, finish: str) -> tuple[tuple[float, ...], Repairs]:
+    body, repairs = _find_body(answer, finish)
+    pairs, object_repairs = _loose_pairs(body, finish)
+
+    def read_key(key: str) -> tuple[str | None, Repairs]:
+        name = label_set.canonical(key.strip())
+        if name is not None:
+            return name, ()
+        word, cleaned = clean_word(key)
+        name, by = label_of_word(word, label_set)
+        # An alias is as good as the name here, by the strict reading too; and the closing period that a label field
+        # may have is none that a key may have.
+        return name, (*cleaned, *(step for step in by if step != "alias")) or ("punctuation",)
+
+    distribution, entry_repairs = _distribution(pairs, label_set, read_key=read_key, read_number=_loose_number)
+    used = dict.fromkeys((*repairs, *object_repairs, *entry_repairs))
+    # What the strict reading refused and no other repair explains is white space that JSON does not know.
+    return distribution, tuple(used) or ("white_space",)
+
+
+def _find_body(answer: Answer, finish: str) -> tuple[str, Repairs]:
+    """The text from the object's opening bracket on, and the repairs that finding it took."""
+    field = answer.loose_field(EMOTION_DISTRIBUTION)
+    if field is None:
+        if answer.text.count("{") != 1:
+            raise UnreadableError(absence_reason(answer.text, finish))
+        start = answer.text.index("{")
+        return answer.text[start : start + MAX_OBJECT_CHARS], ("bare_object",)
+    piece = answer.text[field.start : field.start + MAX_OBJECT_CHARS]
+    body = _PRELUDE.sub("", piece, count=1)
+    dress = piece.removesuffix(body).strip()
+    if not body.startswith("{"):
+        raise UnreadableError(_no_object_reason(answer, field.start, finish))
+    if not dress:
+        return body, field.repairs
+    return body, (*field.repairs, "markup" if set(dress) <= set("*_~") else "code_fence")
+
+
+def _loose_pairs(body: str, finish: str) -> tuple[Pairs, Repairs]:
+    try:
+        return decode_object(body, finish=finish), ()
+    except UnreadableError as failure:
+        if failure.reason == "too_deep":
+            raise
+        cleaned, repairs = clean_characters(body)
+        try:
+            pairs, more = loose_object(cleaned)
+        except UnreadableError:
+            raise failure from None
+        return pairs, (*repairs, *more)
+
+
+def _loose_number(value: object) -> tuple[float | None, Repairs]:
+    if not isinstance(value, str):
+        return _number(value)
+    match = _NUMBER_TEXT.fullmatch(value.strip())
+    if match is None:
+        return None, ()
+    return float(match["digits"]), ("percent",) if match["percent"] else ("number_text",)
+
+
+# --- both --------------------------------------------------------------------------------------------------------
+
+
+def _distribution(
+    pairs: Pairs, label_set: LabelSet, *, read_key: ReadKey, read_number: ReadNumber
+) -> tuple[tuple[float, ...], Repairs]:
+    """Probabilities in label-set order, summing to 1; the first entry that cannot be read decides the reason."""
+    shares: dict[str, float] = {}
+    repairs: list[str] = []
+    units = set()
+    for key, value in pairs:
+        name, key_repairs = read_key(key)
+        if name is None:
+            raise UnreadableError("unknown_key")
+        if name in shares:
+            raise UnreadableError("duplicate_key")
+        number, number_repairs = read_number(value)
+        if number is None or not math.isfinite(number) or number < 0:
+            raise UnreadableError("bad_numbers")
+        shares[name] = number
+        repairs += [*key_repairs, *number_repairs]
+        if number > 0:
+            units.add("percent" in number_repairs)
+    total = sum(shares.values())
+    if not math.isfinite(total) or len(units) > 1:
+        raise UnreadableError("bad_numbers")
+    if total == 0:
+        raise UnreadableError("zero_sum")
+    # abs() for the sake of -0.0, which is not negative.
+    return tuple(abs(shares.get(name, 0.0)) / total for name in label_set.names), tuple(repairs)

@@ -1,0 +1,180 @@
+"""A run's manifest and worker files as the paper's disclosure checklist (PROTOCOL section 9), in Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxemo.core.cards import ModelCard, RunManifest
+from voxemo.store.files import read_json, write_text
+from voxemo.store.layout import RunPaths
+
+
+def read_workers(run: Path) -> list[dict[str, Any]]:
+    """What the workers of a run learned, in file-name order."""
+    return [read_json(path) for path in sorted(RunPaths(run).workers.glob("*.json"))]
+
+
+def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> str:
+    """The disclosure of a run. Says "not recorded" where nothing is known, never leaves a point out."""
+    card, split = manifest.corpus_card, manifest.split
+    sections = [
+        ("Run", _run(manifest)),
+        ("Model", _model(manifest)),
+        ("Training-data overlap", [("with the tested corpus", manifest.training_overlap)]),
+        (
+            "Corpus",
+            [
+                ("corpus", f"{card.name} ({card.corpus_id}), card version {card.version}"),
+                ("card hash", manifest.corpus_card_sha256),
+                ("manifest hash", manifest.utterances_sha256),
+                ("counts", ", ".join(f"{n} {what}" for what, n in manifest.corpus_counts.items())),
+                ("complete", "yes" if manifest.corpus_complete else "no: counts differ from the card"),
+                ("licence", card.access.license),
+            ],
+        ),
+        (
+            "Split",
+            [
+                ("split", f"{split.split_id}: {split.policy}, {split.source}"),
+                ("hash", split.split_sha256),
+                ("seed", _or_none(split.seed)),
+                ("folds answered", f"{', '.join(split.folds)} of {split.n_folds}"),
+                ("test partitions", ", ".join(split.partitions)),
+                ("speaker overlap", split.overlap),
+                ("speaker-independent", _claim(split.speaker_independent)),
+            ],
+        ),
+        (
+            "Labels",
+            [
+                ("label set, in order", ", ".join(manifest.label_names)),
+                ("label source", manifest.label_source),
+                ("vote rule", _votes(manifest)),
+            ],
+        ),
+        (
+            "Decoding",
+            [
+                ("asked for", _pairs(manifest.generation)),
+                *(("in force, read back", _pairs(w["effective"])) for w in _distinct(workers)),
+            ],
+        ),
+        ("Audio", [("handling", manifest.audio_handling), ("condition", manifest.audio_condition)]),
+        (
+            "Reading and scoring",
+            [
+                ("parser version", manifest.parser_version),
+                ("scorer version", manifest.scorer_version),
+                ("failure policy", _pairs(manifest.failure_policy)),
+                ("ties", "to the first label in label-set order"),
+                ("answers", ", ".join(f"{k} {v}" for k, v in manifest.counts.items()) or "not parsed yet"),
+            ],
+        ),
+        ("Hardware and software", _machines(manifest, workers)),
+        ("Seeds", [(name, str(seed)) for name, seed in manifest.seeds.items()]),
+        (
+            "Deviations from the protocol",
+            [("", text) for text in manifest.deviations] or [("", "none")],
+        ),
+    ]
+    parts = [f"# Disclosure: {manifest.run_id}\n"]
+    if manifest.partial:
+        parts.append(f"**Partial run:** {manifest.partial}.\n")
+    for title, items in sections:
+        lines = [f"- {name}: {value}" if name else f"- {value}" for name, value in items]
+        parts.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
+    parts.append("## Prompts\n")
+    for prompt in manifest.prompts:
+        fence = "```"
+        parts.append(
+            f"### {prompt.variant_id}, {prompt.form} form (version {prompt.variant_version})\n\n"
+            f"{fence}text\n{prompt.text}\n{fence}\n"
+        )
+    return "\n".join(parts)
+
+
+def _run(manifest: RunManifest) -> list[tuple[str, str]]:
+    commit = manifest.git_commit or "not a checkout"
+    if manifest.git_dirty:
+        commit += ", with uncommitted changes"
+    return [
+        ("run", manifest.run_id),
+        ("made", manifest.created_utc),
+        ("protocol", manifest.protocol),
+        ("voxemo", f"{manifest.voxemo_version} ({commit})"),
+        ("command", f"`{manifest.command}`" if manifest.command else "not recorded"),
+        ("plan hash", manifest.plan_sha256),
+        ("requests", str(manifest.n_requests)),
+    ]
+
+
+def _model(manifest: RunManifest) -> list[tuple[str, str]]:
+    cards = manifest.model_cards
+    card: ModelCard = next(iter(cards.values()))
+    items = [
+        ("model", f"{card.name} ({card.model_id}), card version {card.version}"),
+        ("backend", card.backend),
+        ("repository", card.repository or "none"),
+        ("revision", card.revision or "not pinned"),
+        ("dtype", card.dtype or "not applicable"),
+        ("training data", card.training_data),
+        ("licence", card.license),
+    ]
+    for fold_id, one in cards.items():
+        if one.training is not None:
+            record = one.training
+            items.append(
+                (
+                    f"trained, fold {fold_id}",
+                    f"{record.kind} on {record.corpus_id}/{record.split_id}, {record.n_utterances} utterances, "
+                    f"seed {record.seed}, weights {record.artefact_sha256[:16]}, recipe {_pairs(record.recipe)}",
+                )
+            )
+    return items
+
+
+def _votes(manifest: RunManifest) -> str:
+    perception = manifest.corpus_card.perception
+    if perception is None or not perception.vote_rules:
+        return "no votes"
+    rules = "; ".join(f"{name}: {text}" for name, text in perception.vote_rules.items())
+    return f"{manifest.vote_rule} by default, every rule scored and named ({rules})"
+
+
+def _machines(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    items = [("planned with", _pairs(manifest.package_versions))]
+    for worker in workers:
+        items.append((f"worker {worker['worker']}", _pairs(worker["hardware"])))
+        items.append((f"worker {worker['worker']}, packages", _pairs(worker["package_versions"])))
+        if "throughput" in worker:
+            items.append((f"worker {worker['worker']}, throughput", _pairs(worker["throughput"])))
+    if not workers:
+        items.append(("hardware", "not recorded: no answers yet"))
+    return items
+
+
+def _distinct(workers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    seen: dict[str, dict[str, Any]] = {}
+    for worker in workers:
+        seen.setdefault(json.dumps(worker["effective"], sort_keys=True), worker)
+    return list(seen.values())
+
+
+def _pairs(content: Mapping[Any, Any]) -> str:
+    return ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in content.items()) or "none"
+
+
+def _claim(value: bool | None) -> str:
+    return {True: "yes", False: "no", None: "unknown, the corpus names no speakers"}[value]
+
+
+def _or_none(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def write_disclosure(run: Path, manifest: RunManifest) -> Path:
+    """Write ``report/disclosure.md`` of a run and return its path."""
+    path = RunPaths(run).report / "disclosure.md"
+    write_text(path, disclosure(manifest, read_workers(run)))
+    return path

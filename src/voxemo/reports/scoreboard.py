@@ -1,0 +1,477 @@
+"""Many runs to one scoreboard: boards of rows that may be compared, for the terminal, Markdown and CSV.
+
+A board holds only runs over the same corpus manifest, split, partition and label source. Reference rows (what needs no
+listening) and published figures of the same corpus stand in it too, marked as such.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from voxemo.catalog import lookup
+from voxemo.core.cards import RunManifest
+from voxemo.core.errors import RunError
+from voxemo.store.layout import RunPaths
+from voxemo.store.manifest import read_manifest
+from voxemo.store.tables import SCORES, read_table
+
+REFERENCE = "reference:"
+
+HARD_COLUMNS = ("unweighted_accuracy", "weighted_accuracy", "macro_f1", "micro_f1")
+SOFT_COLUMNS = (
+    "soft_macro_f1",
+    "soft_micro_f1",
+    "top1_accuracy",
+    "kld",
+    "jsd",
+    "tvd",
+    "cosine",
+    "mse",
+    "jsd_skill",
+)
+
+TITLES = {
+    "unweighted_accuracy": "UA %",
+    "weighted_accuracy": "WA %",
+    "macro_f1": "macro-F1 %",
+    "micro_f1": "micro-F1 %",
+    "soft_macro_f1": "macro-F1 %",
+    "soft_micro_f1": "micro-F1 %",
+    "top1_accuracy": "top-1 %",
+    "kld": "KLD",
+    "jsd": "JSD",
+    "tvd": "TVD",
+    "cosine": "cos x100",
+    "mse": "MSE",
+    "jsd_skill": "JSD skill",
+}
+PERCENT = frozenset(
+    {
+        "unweighted_accuracy",
+        "weighted_accuracy",
+        "macro_f1",
+        "micro_f1",
+        "soft_macro_f1",
+        "soft_micro_f1",
+        "top1_accuracy",
+        "cosine",
+    }
+)
+
+REFERENCE_NAMES = {
+    "uniform": "uniform guess (no audio)",
+    "train_prior": "train prior (no audio)",
+    "majority": "most frequent training label (no audio)",
+    "human": "one human rater against the others",
+}
+
+# Published names of the soft metrics, as the paper calls them, to ours.
+PUBLISHED_SOFT = {"macro_f1": "soft_macro_f1", "micro_f1": "soft_micro_f1"}
+
+Kind = Literal["run", "reference", "published"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A number with its interval."""
+
+    value: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row of a board."""
+
+    kind: Kind
+    model: str
+    system: str
+    training: str
+    cells: Mapping[str, Cell]
+    n: int | None
+    n_failed: int | None
+    run_id: str | None
+    note: str = ""
+
+    @property
+    def failure_rate(self) -> float | None:
+        """Share of scored utterances without a usable answer; None for rows that are no run."""
+        return None if self.n is None or self.n_failed is None or not self.n else self.n_failed / self.n
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """Rows that may be compared."""
+
+    corpus_id: str
+    corpus_name: str
+    synthetic: bool
+    partition: str
+    split_id: str
+    split_source: str
+    overlap: str
+    speaker_independent: bool | None
+    n_folds: int
+    label_source: str
+    vote_rule: str | None
+    """None on a board of hard labels."""
+    reading: str
+    failure_policy: str
+    ci_unit: str
+    columns: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What the board is about, in a line."""
+        labels = (
+            f"{self.label_source} labels"
+            if self.vote_rule is None
+            else f"soft labels, votes counted {self.vote_rule!r}"
+        )
+        made = " (synthetic)" if self.synthetic else ""
+        return f"{self.corpus_name}{made} · {self.partition} · {labels} · {self.reading} reading"
+
+    @property
+    def split_line(self) -> str:
+        """The split, its source and its computed speaker overlap, in a line."""
+        folds = "1 fold" if self.n_folds == 1 else f"mean over {self.n_folds} folds"
+        return f"split {self.split_id} ({self.split_source}), {folds}; speaker overlap: {self.overlap}"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A scored run as read from its folder."""
+
+    path: Path
+    manifest: RunManifest
+    scores: pl.DataFrame
+
+    @property
+    def partial(self) -> str | None:
+        """Why the run does not cover what it should; None for a full one."""
+        missing = self.manifest.counts.get("planned", 0) - self.manifest.counts.get("answered", 0)
+        reasons = [self.manifest.partial] if self.manifest.partial else []
+        if missing:
+            reasons.append(f"{missing} of {self.manifest.counts['planned']} requests unanswered")
+        return "; ".join(reasons) or None
+
+
+def read_runs(folders: Iterable[Path], *, allow_partial: bool = False) -> list[FinishedRun]:
+    """Read scored runs.
+
+    Raises:
+        RunError: a folder is no run, has not been scored, or is partial and ``allow_partial`` is off.
+    """
+    runs = []
+    for folder in folders:
+        manifest = read_manifest(folder)
+        run = FinishedRun(folder, manifest, read_table(RunPaths(folder).scores, SCORES))
+        if run.partial and not allow_partial:
+            raise RunError(
+                f"{manifest.run_id} is partial ({run.partial}), so its scores are not those of the benchmark. "
+                "Give --partial to show it all the same; it will be marked."
+            )
+        runs.append(run)
+    return runs
+
+
+def boards(
+    runs: Sequence[FinishedRun], *, reading: str = "strict", policy: str | None = None, with_published: bool = True
+) -> list[Board]:
+    """Group runs into boards: hard labels first, then one board per rule of counting votes.
+
+    Args:
+        runs: scored runs.
+        reading: ``strict`` (the benchmark's) or ``lenient``.
+        policy: failure policy; by default ``wrong`` for hard and ``uniform`` for soft scores.
+        with_published: add published figures of the same corpus.
+    """
+    groups: dict[tuple[str, ...], list[FinishedRun]] = {}
+    for run in runs:
+        m = run.manifest
+        groups.setdefault(
+            (m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, m.utterances_sha256), []
+        ).append(run)
+    made: list[Board] = []
+    for _, members in sorted(groups.items()):
+        for partition in sorted({p for run in members for p in run.manifest.split.partitions}):
+            made.append(_board(members, partition, None, reading, policy or "wrong", HARD_COLUMNS, with_published))
+            rules = sorted({r for run in members for r in run.scores["vote_rule"].unique() if r is not None})
+            made.extend(
+                _board(members, partition, rule, reading, policy or "uniform", SOFT_COLUMNS, with_published)
+                for rule in rules
+            )
+    return [board for board in made if any(entry.kind == "run" for entry in board.entries)]
+
+
+def _board(
+    runs: Sequence[FinishedRun],
+    partition: str,
+    rule: str | None,
+    reading: str,
+    policy: str,
+    columns: tuple[str, ...],
+    with_published: bool,
+) -> Board:
+    first = runs[0].manifest
+    entries: list[Entry] = []
+    references: dict[str, Entry] = {}
+    units: set[str] = set()
+    for run in runs:
+        rows = run.scores.filter(
+            (pl.col("partition") == partition)
+            & (pl.col("vote_rule").is_null() if rule is None else pl.col("vote_rule") == rule)
+            & (pl.col("fold_id") == "mean")
+            & pl.col("class_label").is_null()
+            & pl.col("metric").is_in([*columns, "coverage"])
+        )
+        units.update(unit for unit in rows["ci_unit"].unique() if unit is not None)
+        of_run = rows.filter(
+            ~pl.col("system_id").str.starts_with(REFERENCE)
+            & (pl.col("reading") == reading)
+            & (pl.col("failure_policy") == policy)
+        )
+        for entry in _entries(of_run, run, "run"):
+            if any(cell.value is not None for cell in entry.cells.values()):
+                entries.append(entry)
+        for entry in _entries(rows.filter(pl.col("system_id").str.starts_with(REFERENCE)), run, "reference"):
+            references.setdefault(entry.system, entry)
+    if with_published:
+        published = _published(first.corpus_card.corpus_id, partition, columns, soft=rule is not None)
+    else:
+        published = []
+    return Board(
+        corpus_id=first.corpus_card.corpus_id,
+        corpus_name=first.corpus_card.name,
+        synthetic=first.corpus_card.synthetic,
+        partition=partition,
+        split_id=first.split.split_id,
+        split_source=first.split.source,
+        overlap=first.split.overlap,
+        speaker_independent=first.split.speaker_independent,
+        n_folds=first.split.n_folds,
+        label_source=first.label_source,
+        vote_rule=rule,
+        reading=reading,
+        failure_policy=policy,
+        ci_unit=", ".join(sorted(units)),
+        columns=columns,
+        entries=(*sorted(entries, key=lambda e: _rank(e, columns[0]), reverse=True), *references.values(), *published),
+        notes=_notes(runs, rule, policy, bool(published)),
+    )
+
+
+def _rank(entry: Entry, column: str) -> float:
+    cell = entry.cells.get(column)
+    return cell.value if cell is not None and cell.value is not None else float("-inf")
+
+
+def _entries(rows: pl.DataFrame, run: FinishedRun, kind: Kind) -> list[Entry]:
+    entries = []
+    for (system, form, model, training), part in rows.partition_by(
+        "system_id", "form", "model_id", "training", as_dict=True, maintain_order=True
+    ).items():
+        values = part.filter(pl.col("metric") != "coverage")
+        cells = {
+            row["metric"]: Cell(value=row["value"], ci_low=row["ci_low"], ci_high=row["ci_high"])
+            for row in values.iter_rows(named=True)
+        }
+        name = str(system).removeprefix(REFERENCE)
+        note = f"PARTIAL: {run.partial}" if kind == "run" and run.partial else ""
+        entries.append(
+            Entry(
+                kind=kind,
+                model=REFERENCE_NAMES.get(name, name) if kind == "reference" else str(model),
+                system=name,
+                training=str(training).replace("_", "-") if kind == "run" else "",
+                cells=cells,
+                n=int(part["n"].max() or 0),  # type: ignore[arg-type]
+                n_failed=int(part["n_failed"].max() or 0) if kind == "run" else None,  # type: ignore[arg-type]
+                run_id=run.manifest.run_id if kind == "run" else None,
+                note=note if form != "vote" else (note or "vote of the five prompts"),
+            )
+        )
+    return entries
+
+
+def _published(corpus_id: str, partition: str, columns: Sequence[str], *, soft: bool) -> list[Entry]:
+    found: dict[tuple[str, str, str], dict[str, Cell]] = {}
+    for row in lookup.published():
+        if row["corpus_id"] != corpus_id or row["partition"] != partition:
+            continue
+        if (row["form"] == "distribution") != soft:
+            continue
+        metric = PUBLISHED_SOFT.get(row["metric"], row["metric"]) if soft else row["metric"]
+        if metric in columns:
+            cells = found.setdefault((row["system"], row["setting"], row["source"]), {})
+            cells[metric] = Cell(value=float(row["value"]))
+    return [
+        Entry(
+            kind="published",
+            model=system,
+            system=setting,
+            training="",
+            cells=cells,
+            n=None,
+            n_failed=None,
+            run_id=None,
+            note=source,
+        )
+        for (system, setting, source), cells in found.items()
+    ]
+
+
+def _notes(runs: Sequence[FinishedRun], rule: str | None, policy: str, has_published: bool) -> tuple[str, ...]:
+    first = runs[0].manifest
+    worth = {
+        "wrong": "counts as wrong" if rule is None else "is read as certainty in the label that raters chose least",
+        "excluded": "is left out",
+        "uniform": "counts as a uniform guess",
+    }[policy]
+    notes = [f"A failed answer {worth}. Intervals: 95 %, bootstrap."]
+    if rule is not None:
+        notes.append(
+            "KLD with the floor 1e-10. Skill = 1 - JSD / JSD of the train prior: above 0 is better than no audio."
+        )
+    if first.split.speaker_independent is False:
+        notes.append("Not speaker-independent: speakers of the test part are in the training part too.")
+    if first.corpus_card.synthetic:
+        notes.append("Synthetic corpus: shows how the benchmark works; never ranked beside real corpora.")
+    if has_published:
+        notes.append("Published rows: other authors' figures, on their splits and with their parsers; not re-run here.")
+    for run in runs:
+        if run.manifest.training_overlap.startswith(("yes", "undisclosed")):
+            models = ", ".join(sorted({card.model_id for card in run.manifest.model_cards.values()}))
+            notes.append(f"Training data of {models}: {run.manifest.training_overlap}.")
+    return tuple(dict.fromkeys(notes))
+
+
+# --- failure conventions -----------------------------------------------------------------------------------------
+
+
+def convention_rows(runs: Sequence[FinishedRun], *, reading: str = "strict") -> pl.DataFrame:
+    """UA of every system under the three failure conventions side by side, with the failure rate.
+
+    Columns: run_id, model_id, corpus_id, split_id, partition, system_id, failure_rate, wrong, excluded, uniform.
+    """
+    tables = [run.scores for run in runs]
+    rows = pl.concat(tables) if tables else pl.DataFrame(schema=dict(SCORES))
+    hard = rows.filter(
+        (pl.col("metric") == "unweighted_accuracy")
+        & (pl.col("form") == "hard")
+        & (pl.col("fold_id") == "mean")
+        & (pl.col("reading") == reading)
+        & ~pl.col("system_id").str.starts_with(REFERENCE)
+    ).with_columns(failure_rate=pl.col("n_failed") / pl.col("n"))
+    keys = ["run_id", "model_id", "corpus_id", "split_id", "partition", "system_id", "failure_rate"]
+    wide = hard.pivot("failure_policy", index=keys, values="value", maintain_order=True)
+    return wide.select([*keys, *(name for name in ("wrong", "excluded", "uniform") if name in wide.columns)])
+
+
+# --- text --------------------------------------------------------------------------------------------------------
+
+
+def format_cell(metric: str, cell: Cell | None, *, interval: bool) -> str:
+    """A number as reports print it: percent with one decimal, divergences with three, a dash when undefined."""
+    if cell is None or cell.value is None:
+        return "-"
+    scale, digits = (100, 1) if metric in PERCENT else (1, 4 if metric == "mse" else 3)
+    text = f"{cell.value * scale:.{digits}f}"
+    if interval and cell.ci_low is not None and cell.ci_high is not None:
+        text += f" [{cell.ci_low * scale:.{digits}f}, {cell.ci_high * scale:.{digits}f}]"
+    return text
+
+
+def table_rows(board: Board, *, intervals: Literal["first", "all", "none"] = "first") -> list[list[str]]:
+    """A board as rows of text: header first."""
+    header = ["model", "training", "prompt", *(TITLES[c] for c in board.columns), "failed %", "n"]
+    rows = [header]
+    for entry in board.entries:
+        cells = [
+            format_cell(
+                column,
+                entry.cells.get(column),
+                interval=intervals == "all" or (intervals == "first" and index == 0),
+            )
+            for index, column in enumerate(board.columns)
+        ]
+        failed = "" if entry.failure_rate is None else f"{100 * entry.failure_rate:.1f}"
+        system = entry.system if entry.kind != "reference" else ""
+        training = entry.training if entry.kind == "run" else entry.kind
+        rows.append([entry.model, training, system, *cells, failed, "" if entry.n is None else str(entry.n)])
+    return rows
+
+
+def markdown(made: Sequence[Board], conventions: pl.DataFrame) -> str:
+    """The scoreboard as a Markdown document."""
+    parts = ["# Scoreboard\n"]
+    for board in made:
+        rows = table_rows(board, intervals="first")
+        parts.append(f"## {board.title}\n\n{board.split_line}\n")
+        header, *body = ([_escape(cell) for cell in row] for row in rows)
+        align = ["---", "---", "---", *("---:" for _ in header[3:])]
+        lines = [header, align, *body]
+        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
+        marked = [f"{e.model}, {e.system}: {e.note}" for e in board.entries if e.kind == "run" and e.note]
+        parts.append("\n".join(f"- {note}" for note in (*board.notes, *marked)) + "\n")
+    if conventions.height:
+        parts.append("## What a failed answer is worth\n\nUnweighted accuracy (%) under the three conventions.\n")
+        lines = [
+            ["run", "prompt", "failed %", "as wrong", "excluded", "uniform guess"],
+            ["---", "---", "---:", "---:", "---:", "---:"],
+        ]
+        for row in conventions.iter_rows(named=True):
+            lines.append(
+                [row["run_id"], row["system_id"], f"{100 * row['failure_rate']:.1f}"]
+                + [_percent(row.get(name)) for name in ("wrong", "excluded", "uniform")]
+            )
+        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
+    return "\n".join(parts)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def csv_table(made: Sequence[Board]) -> pl.DataFrame:
+    """The scoreboard as one tidy table, one number a row; fractions, not percent."""
+    rows = [
+        {
+            "corpus_id": board.corpus_id,
+            "partition": board.partition,
+            "split_id": board.split_id,
+            "split_source": board.split_source,
+            "speaker_overlap": board.overlap,
+            "speaker_independent": board.speaker_independent,
+            "label_source": board.label_source,
+            "vote_rule": board.vote_rule,
+            "reading": board.reading,
+            "failure_policy": board.failure_policy,
+            "kind": entry.kind,
+            "model": entry.model,
+            "training": entry.training,
+            "system": entry.system,
+            "metric": metric,
+            "value": cell.value,
+            "ci_low": cell.ci_low,
+            "ci_high": cell.ci_high,
+            "n": entry.n,
+            "n_failed": entry.n_failed,
+            "run_id": entry.run_id,
+            "note": entry.note,
+        }
+        for board in made
+        for entry in board.entries
+        for metric, cell in entry.cells.items()
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame()

@@ -1,0 +1,301 @@
+"""Plan to answers: the one step that needs the model and the audio."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from voxemo.audio.load import load_audio
+from voxemo.backends.base import Backend, Question, Waveform
+from voxemo.backends.registry import create_backend
+from voxemo.backends.scripted import ScriptedBackend, check_answers, read_answers
+from voxemo.catalog import lookup
+from voxemo.core.cards import ModelCard, RunManifest
+from voxemo.core.errors import AudioError, RunError
+from voxemo.core.ids import sha256_text
+from voxemo.core.types import Generation, Response, Utterance
+from voxemo.steps.plan import check_plan
+from voxemo.steps.prepare import Progress
+from voxemo.store.files import read_json, write_json
+from voxemo.store.journal import JournalWriter, read_journal
+from voxemo.store.layout import RunPaths, Workspace
+from voxemo.store.provenance import hardware, package_versions
+from voxemo.store.workspace import corpus_root, read_prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferResult:
+    """What one call of `infer` did."""
+
+    run: Path
+    n_planned: int
+    n_before: int
+    """Requests that had an answer already."""
+    n_answered: int
+    """Requests that this call answered, unusable audio included."""
+    n_unusable: int
+    """Requests about audio that `prepare` found unusable; they count as failed answers."""
+    n_pending: int
+    """Requests of the whole run that still have no answer."""
+    transient: tuple[str, ...]
+    """``utterance: error`` of requests that could not be asked now."""
+    damaged: tuple[str, ...]
+    """Journal lines that could not be read and were asked again."""
+    seconds: float
+    """Time spent asking, without loading the model."""
+
+
+def infer_run(
+    workspace: Workspace,
+    run: Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    limit: int | None = None,
+    answers: Path | None = None,
+    backend_options: dict[str, Any] | None = None,
+    make_backend: Callable[..., Backend] = create_backend,
+    on_progress: Progress | None = None,
+) -> InferResult:
+    """Ask every question of a run that has no answer yet, and append the answers to the run's journal.
+
+    Args:
+        workspace: knows where the corpus's audio and trained models lie.
+        run: the run folder.
+        shard: (i, n): only the i-th of n shares of the clips; all prompts of a clip are in one share.
+        limit: ask at most so many requests now.
+        answers: a JSONL file of answers made elsewhere, instead of a model.
+        backend_options: passed to the backend (``device``, ``batch_size``, ...).
+        make_backend: makes the backend of a card; tests give their own.
+        on_progress: called with (done, total) of this call.
+
+    Raises:
+        RunError: the plan was changed, the corpus is not the one planned for, or the disk is full.
+        AnswerFileError: the answer file does not fit the run.
+        BackendError: the model cannot be loaded or fails.
+    """
+    manifest, plan = check_plan(run)
+    utterances = _utterances(workspace, manifest)
+    paths = RunPaths(run)
+    journal = read_journal(paths.responses)
+    requests = plan.unique("request_id", keep="first", maintain_order=True)
+    known = journal.responses.keys()
+    pending = requests.filter(~pl.col("request_id").is_in(list(known)))
+    n_before = requests.height - pending.height
+    if shard != (1, 1):
+        pending = _shard(pending, *shard)
+    given = _answers(answers, requests) if answers is not None else None
+    if given is not None:
+        asked = pending.select("utterance_id", "variant_id", "form").iter_rows()
+        pending = pending.filter(pl.Series([triple in given for triple in asked], dtype=pl.Boolean))
+    # Clip by clip, so that a backend meets all questions about a clip together.
+    pending = pending.sort("model_sha256", "utterance_id", maintain_order=True)
+    if limit is not None:
+        pending = pending.head(limit)
+
+    worker = _worker_name(shard)
+    started = datetime.now(UTC)
+    session = _Session(workspace, manifest, utterances)
+    transient: list[str] = []
+    n_answered = n_unusable = done = 0
+    seconds = 0.0
+    with JournalWriter(paths.responses, worker) as writer:
+        unusable, askable = _unusable(pending, utterances, worker)
+        writer.append(unusable)
+        n_unusable, done = len(unusable), len(unusable)
+        n_answered += n_unusable
+        if on_progress:
+            on_progress(done, pending.height)
+        for model_sha256, rows in groupby(askable.iter_rows(named=True), key=lambda row: row["model_sha256"]):
+            if given is not None:
+                backend: Backend = ScriptedBackend(given)
+            else:
+                card = session.cards[model_sha256]
+                options = dict(backend_options or {})
+                if card.training is not None:
+                    options["folder"] = _model_folder(workspace, card)
+                backend = make_backend(card, Generation(**manifest.generation), **options)
+            record = {
+                "worker": worker,
+                "started_utc": started.isoformat(timespec="seconds"),
+                "shard": f"{shard[0]}/{shard[1]}",
+                "model_sha256": model_sha256,
+                "hardware": hardware(),
+                "package_versions": package_versions(),
+                "effective": dict(backend.effective()),
+            }
+            worker_file = paths.workers / f"{worker}-{started.strftime('%Y%m%dT%H%M%S.%fZ')}-{model_sha256[:8]}.json"
+            write_json(worker_file, record)
+            n_asked, begun = 0, time.monotonic()
+            for batch in _batches(rows, backend.batch_size):
+                session.failed_clips.clear()
+                questions = [session.question(row) for row in batch]
+                responses = _check_responses(questions, backend.answer(questions))
+                kept = [session.settle(q, r, worker) for q, r in zip(questions, responses, strict=True)]
+                writer.append(kept)
+                n_asked += len(kept)
+                done += len(kept)
+                for question, response in zip(questions, kept, strict=True):
+                    if response.error_kind == "transient":
+                        transient.append(f"{question.utterance_id}: {response.error}")
+                    else:
+                        n_answered += 1
+                if on_progress:
+                    on_progress(done, pending.height)
+            elapsed = time.monotonic() - begun
+            seconds += elapsed
+            write_json(
+                worker_file,
+                {
+                    **record,
+                    "throughput": {
+                        "n_requests": n_asked,
+                        "seconds": round(elapsed, 3),
+                        "requests_per_s": round(n_asked / elapsed, 3) if elapsed > 0 else None,
+                    },
+                },
+            )
+    return InferResult(
+        run=run,
+        n_planned=requests.height,
+        n_before=n_before,
+        n_answered=n_answered,
+        n_unusable=n_unusable,
+        n_pending=requests.height - n_before - n_answered,
+        transient=tuple(transient),
+        damaged=journal.damaged,
+        seconds=seconds,
+    )
+
+
+def _utterances(workspace: Workspace, manifest: RunManifest) -> dict[str, Utterance]:
+    prepared = read_prepared(workspace, lookup.corpus_card(manifest.corpus_card.corpus_id))
+    if prepared.report["utterances_sha256"] != manifest.utterances_sha256:
+        raise RunError(
+            f"{manifest.run_id} was planned for another version of {manifest.corpus_card.corpus_id} than the one "
+            "prepared in this workspace. Point --workspace to the one it was planned with, or plan a new run."
+        )
+    return {utterance.utterance_id: utterance for utterance in prepared.benchmark}
+
+
+def _shard(pending: pl.DataFrame, index: int, of: int) -> pl.DataFrame:
+    if not 1 <= index <= of:
+        raise RunError(f"There is no shard {index}/{of}; shards count from 1/{of} to {of}/{of}.")
+    keys = pending.select(pl.coalesce("audio_sha256", "utterance_id")).to_series()
+    return pending.filter(pl.Series([int(sha256_text(key), 16) % of == index - 1 for key in keys], dtype=pl.Boolean))
+
+
+def _worker_name(shard: tuple[int, int]) -> str:
+    return "main" if shard == (1, 1) else f"shard{shard[0]:04d}of{shard[1]:04d}"
+
+
+def _answers(path: Path, requests: pl.DataFrame) -> dict[tuple[str, str, str], str]:
+    given = read_answers(path)
+    check_answers(given, set(requests.select("utterance_id", "variant_id", "form").iter_rows()))
+    return given
+
+
+def _unusable(
+    pending: pl.DataFrame, utterances: dict[str, Utterance], worker: str
+) -> tuple[list[Response], pl.DataFrame]:
+    reasons = {name: u.unusable_reason for name, u in utterances.items() if u.unusable_reason is not None}
+    broken = pending.filter(pl.col("utterance_id").is_in(list(reasons)))
+    responses = [
+        Response(
+            request_id=row["request_id"],
+            finish="error",
+            error=f"unusable audio: {reasons[row['utterance_id']]}",
+            error_kind="permanent",
+            worker=worker,
+        )
+        for row in broken.iter_rows(named=True)
+    ]
+    return responses, pending.filter(~pl.col("utterance_id").is_in(list(reasons)))
+
+
+def _model_folder(workspace: Workspace, card: ModelCard) -> Path:
+    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
+    folder = roots.get(card.sha256())
+    if folder is None or not Path(folder).is_dir():
+        raise RunError(
+            f"The weights of {card.model_id} (card {card.sha256()[:8]}) are not known in this workspace. "
+            "Train it again, or plan with --model PATH/model.json to tell where it lies."
+        )
+    return Path(folder)
+
+
+def _batches(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _check_responses(questions: Sequence[Question], responses: Sequence[Response]) -> Sequence[Response]:
+    if [q.request_id for q in questions] != [r.request_id for r in responses]:
+        raise RunError(
+            f"The backend gave {len(responses)} answers to {len(questions)} questions, or in another order. "
+            "This is an error of the backend; nothing of this batch was kept."
+        )
+    return responses
+
+
+class _Session:
+    """What stays the same while a run is being answered: prompts, cards, and where the audio lies."""
+
+    def __init__(self, workspace: Workspace, manifest: RunManifest, utterances: dict[str, Utterance]) -> None:
+        self.cards = {card.sha256(): card for card in manifest.model_cards.values()}
+        self.failed_clips: dict[str, str] = {}
+        self._prompts = {prompt.prompt_sha256: prompt.text for prompt in manifest.prompts}
+        self._label_set = manifest.corpus_card.label_set(lookup.label_table())
+        self._utterances = utterances
+        self._workspace, self._corpus_id = workspace, manifest.corpus_card.corpus_id
+        self._root: Path | None = None
+
+    def question(self, row: dict[str, Any]) -> Question:
+        name = row["utterance_id"]
+        return Question(
+            request_id=row["request_id"],
+            utterance_id=name,
+            variant_id=row["variant_id"],
+            form=row["form"],
+            prompt=self._prompts[row["prompt_sha256"]],
+            label_set=self._label_set,
+            audio_key=row["audio_sha256"],
+            load_audio=lambda: self._load(name),
+        )
+
+    def _load(self, name: str) -> Waveform:
+        # Looked up at the first clip: answers from a file need no audio on this machine.
+        if self._root is None:
+            self._root = corpus_root(self._workspace, self._corpus_id)
+        utterance = self._utterances[name]
+        try:
+            return load_audio(
+                self._root / utterance.audio_path,
+                start_s=utterance.start_s,
+                end_s=utterance.end_s,
+                expected_sha256=utterance.audio_sha256,
+            )
+        except AudioError as cause:
+            self.failed_clips[name] = cause.reason
+            raise
+
+    def settle(self, question: Question, response: Response, worker: str) -> Response:
+        """Name the worker, and let a clip be asked again that was fine at `prepare` and cannot be read now."""
+        if response.error is not None and question.utterance_id in self.failed_clips:
+            return replace(
+                response,
+                worker=worker,
+                error_kind="transient",
+                error=f"audio readable at prepare, not now: {self.failed_clips[question.utterance_id]}",
+            )
+        return replace(response, worker=worker)

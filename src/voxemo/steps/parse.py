@@ -1,0 +1,98 @@
+"""Answers to predictions. Needs no model and no audio, and may be repeated at any time."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from voxemo.catalog import lookup
+from voxemo.core.cards import RunManifest
+from voxemo.core.labels import LabelSet
+from voxemo.core.types import ParsedPrediction, Reading, Response
+from voxemo.parsing.hard import parse_hard
+from voxemo.parsing.reasons import PARSER_VERSION
+from voxemo.parsing.soft import parse_distribution
+from voxemo.steps.plan import check_plan
+from voxemo.store.journal import read_journal
+from voxemo.store.layout import RunPaths
+from voxemo.store.manifest import write_manifest
+from voxemo.store.tables import PREDICTIONS, frame, write_table
+
+READINGS: tuple[Reading, ...] = ("strict", "lenient")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseResult:
+    """What `parse` read."""
+
+    run: Path
+    counts: dict[str, int]
+    """planned, answered, duplicates, damaged_lines, and ``<reading>.<status>`` of answers."""
+    reasons: dict[str, int]
+    """Reason code to number of failed answers, strict reading."""
+    damaged: tuple[str, ...]
+
+
+def read_response(response: Response, form: str, label_set: LabelSet, reading: Reading) -> ParsedPrediction:
+    """What one answer says. An answer that the model or the audio failed to give is a failed prediction."""
+    if response.finish == "error":
+        return ParsedPrediction(status="failed", reason="model_error")
+    parse = parse_distribution if form == "distribution" else parse_hard
+    return parse(response.text, label_set, reading=reading, finish=response.finish)
+
+
+def parse_run(run: Path) -> ParseResult:
+    """Read every answer of a run by both readings, and write ``predictions.parquet`` and the manifest's counts.
+
+    Raises:
+        RunError: the plan was changed.
+    """
+    manifest, plan = check_plan(run)
+    paths = RunPaths(run)
+    journal = read_journal(paths.responses)
+    label_set = manifest.corpus_card.label_set(lookup.label_table())
+    requests = plan.unique("request_id", keep="first", maintain_order=True)
+    counts = dict.fromkeys((f"{r}.{s}" for r in READINGS for s in ("ok", "repaired", "failed")), 0)
+    reasons: dict[str, int] = {}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        columns = requests.select("request_id", "utterance_id", "variant_id", "form").iter_rows()
+        for request_id, utterance_id, variant_id, form in columns:
+            response = journal.responses.get(request_id)
+            if response is None:
+                continue
+            for reading in READINGS:
+                prediction = read_response(response, form, label_set, reading)
+                counts[f"{reading}.{prediction.status}"] += 1
+                if reading == "strict" and prediction.reason is not None:
+                    reasons[prediction.reason] = reasons.get(prediction.reason, 0) + 1
+                yield {
+                    "request_id": request_id,
+                    "utterance_id": utterance_id,
+                    "system_id": variant_id,
+                    "form": form,
+                    "reading": reading,
+                    **asdict(prediction),
+                }
+
+    table = frame(rows(), PREDICTIONS)
+    write_table(paths.predictions, table, PREDICTIONS)
+    totals = {
+        "planned": requests.height,
+        "answered": table.height // len(READINGS),
+        "duplicates": journal.n_duplicates,
+        "damaged_lines": len(journal.damaged),
+        **counts,
+    }
+    write_manifest(run, with_counts(manifest, totals))
+    return ParseResult(
+        run=run,
+        counts=totals,
+        reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        damaged=journal.damaged,
+    )
+
+
+def with_counts(manifest: RunManifest, counts: dict[str, int]) -> RunManifest:
+    """The manifest with the counts and the version of the parser that gave them."""
+    return manifest.model_copy(update={"counts": counts, "parser_version": PARSER_VERSION})

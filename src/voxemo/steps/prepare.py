@@ -1,0 +1,85 @@
+"""Corpus folder to manifest."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from voxemo.audio.load import decoder_versions
+from voxemo.catalog import lookup
+from voxemo.core.cards import CorpusCard
+from voxemo.corpora import prepare as corpus_prepare
+from voxemo.corpora.parsers import parser_for
+from voxemo.store.layout import Workspace
+from voxemo.store.tables import VOTES, frame
+from voxemo.store.workspace import write_prepared
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareResult:
+    """What `prepare` or `check` found."""
+
+    card: CorpusCard
+    report: dict[str, Any]
+    written: tuple[Path, ...]
+    """Files written; none for `check`."""
+
+
+def check_corpus(
+    corpus: str, root: Path, *, jobs: int | None = None, on_progress: Progress | None = None
+) -> PrepareResult:
+    """Read a corpus folder against its card and write nothing. Differences are in the report, not raised.
+
+    Raises:
+        CorpusError: the folder is missing or not this corpus's, or uses labels that the card does not know.
+    """
+    card = lookup.corpus_card(corpus)
+    prepared = corpus_prepare.prepare(
+        card, parser_for(card.corpus_id), root, partial=True, jobs=jobs, on_progress=on_progress
+    )
+    return PrepareResult(card, asdict(prepared.report), ())
+
+
+def prepare_corpus(
+    workspace: Workspace,
+    corpus: str,
+    root: Path,
+    *,
+    partial: bool = False,
+    jobs: int | None = None,
+    on_progress: Progress | None = None,
+) -> PrepareResult:
+    """Read a corpus folder, check it against its card, and write its manifest into the workspace.
+
+    Args:
+        workspace: where the manifest goes.
+        corpus: name of the corpus.
+        root: folder as the provider ships it.
+        partial: go on when utterances are missing; the report and every run made from it say so.
+        jobs: decoding threads; all cores by default.
+        on_progress: called while the audio is read.
+
+    Raises:
+        CorpusError: as `check_corpus`, and CountMismatch when counts differ from the card and ``partial`` is off.
+    """
+    card = lookup.corpus_card(corpus)
+    prepared = corpus_prepare.prepare(
+        card, parser_for(card.corpus_id), root, partial=partial, jobs=jobs, on_progress=on_progress
+    )
+    report = write_prepared(
+        workspace,
+        card,
+        root,
+        utterances=prepared.utterances,
+        votes=frame((asdict(row) for row in prepared.votes), VOTES),
+        report={**asdict(prepared.report), "decoder_versions": decoder_versions()},
+    )
+    written = (
+        workspace.utterances(card.corpus_id),
+        workspace.votes(card.corpus_id),
+        workspace.prepare_report(card.corpus_id),
+    )
+    return PrepareResult(card, report, written)

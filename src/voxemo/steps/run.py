@@ -1,0 +1,96 @@
+"""The whole line on one machine: train what is missing, plan, ask, read, score."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxemo.catalog import lookup
+from voxemo.core.errors import RunError
+from voxemo.steps.infer import InferResult, infer_run
+from voxemo.steps.parse import ParseResult, parse_run
+from voxemo.steps.plan import SUPERVISED_BACKENDS, PlanOptions, plan_run
+from voxemo.steps.prepare import Progress
+from voxemo.steps.score import ScoreResult, score_run
+from voxemo.steps.split import POLICIES, split_corpus
+from voxemo.steps.train import train_model
+from voxemo.store.layout import MODEL_CARD, Workspace
+from voxemo.store.workspace import read_split, split_ids
+
+ProgressBar = Callable[[str, str], AbstractContextManager[Progress]]
+"""Called with a title and a unit; gives the function to call with (done, total)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What each step of the line did."""
+
+    run: Path
+    infer: InferResult
+    parse: ParseResult
+    score: ScoreResult
+
+
+def run_line(
+    workspace: Workspace,
+    runs: Path,
+    *,
+    corpus: str,
+    model: str,
+    split_id: str = "protocol",
+    options: PlanOptions | None = None,
+    backend_options: dict[str, Any] | None = None,
+    command: str = "",
+    bar: ProgressBar,
+    resamples: int = 1000,
+) -> RunResult:
+    """Plan, ask, read and score one model on one prepared corpus; again, it goes on where it stopped.
+
+    A split that can be generated is made when it is missing, and a supervised model is trained when it is.
+
+    Raises:
+        VoxEmoError: as the steps do; RunError when requests could not be asked.
+    """
+    card = lookup.corpus_card(corpus)
+    if split_id not in split_ids(workspace, card.corpus_id) and split_id in POLICIES and split_id != "emobox":
+        split_corpus(workspace, corpus, policy=split_id)
+    _train_missing(workspace, corpus, model, split_id, options, bar)
+    run = plan_run(workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command)
+    with bar("asking", "answers") as on_progress:
+        inferred = infer_run(workspace, run, backend_options=backend_options, on_progress=on_progress)
+    if inferred.transient:
+        raise RunError(
+            f"{len(inferred.transient)} requests of {run.name} could not be asked, the first: "
+            f"{inferred.transient[0]}. Mend the cause and run the same command again."
+        )
+    parsed = parse_run(run)
+    return RunResult(run=run, infer=inferred, parse=parsed, score=score_run(workspace, run, resamples=resamples))
+
+
+def _train_missing(
+    workspace: Workspace, corpus: str, model: str, split_id: str, options: PlanOptions | None, bar: ProgressBar
+) -> None:
+    card = lookup.model_card(model)
+    if card.backend not in SUPERVISED_BACKENDS or card.training is not None:
+        return
+    corpus_id = lookup.corpus_card(corpus).corpus_id
+    split, facts = read_split(workspace, corpus_id, split_id)
+    asked = (options.folds if options is not None else None) or tuple(fold.fold_id for fold in split.folds)
+    missing = tuple(
+        fold_id for fold_id in asked if not _trained(workspace, card.model_id, corpus_id, split_id, fold_id, facts)
+    )
+    if missing:
+        with bar("training", "clips") as on_progress:
+            train_model(workspace, corpus, model=model, split_id=split_id, folds=missing, on_progress=on_progress)
+
+
+def _trained(
+    workspace: Workspace, model_id: str, corpus_id: str, split_id: str, fold_id: str, facts: dict[str, Any]
+) -> bool:
+    path = workspace.model_folder(model_id, corpus_id, split_id, fold_id) / MODEL_CARD
+    if not path.is_file():
+        return False
+    record = lookup.model_card(str(path)).training
+    # A split made again from other data has another hash; what was trained on the old one is not this fold's model.
+    return record is not None and record.split_sha256 == facts["sha256"]

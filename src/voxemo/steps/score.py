@@ -1,0 +1,550 @@
+"""Predictions and gold labels to scores. Works on columns; every formula is in ``scoring``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from voxemo.catalog import lookup
+from voxemo.core.cards import RunManifest
+from voxemo.core.errors import PluginError, RunError
+from voxemo.core.types import FAILURE_POLICIES, FailurePolicy
+from voxemo.scoring import baselines, ensembles
+from voxemo.scoring.evaluate import Score, score_hard, score_soft
+from voxemo.scoring.folds import AnyHardFold, HardFold, HardReference, SoftFold
+from voxemo.scoring.table import METRICS, SCORER_VERSION, Metric
+from voxemo.splits.checks import training_utterances
+from voxemo.steps.parse import READINGS
+from voxemo.steps.plan import check_plan, training_kind
+from voxemo.store.layout import RunPaths, Workspace
+from voxemo.store.tables import CONFUSIONS, PREDICTIONS, SCORES, frame, read_table, write_table
+from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
+
+ENSEMBLE = "ensemble"
+REFERENCE = "reference:"
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreResult:
+    """What `score` wrote."""
+
+    run: Path
+    scores: pl.DataFrame
+    n_scored: int
+    """Test utterances with a gold label."""
+    n_without_gold: int
+    """Test utterances without one (ties among listeners); answered, not scored."""
+    n_without_soft_label: dict[str, int]
+    """Counting rule to test utterances that no vote within the label set is left for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredTable:
+    """A run's answers beside the truth: what hard and soft folds are cut from."""
+
+    manifest: RunManifest
+    rows: pl.DataFrame
+    """Plan rows joined with predictions, by reading; ``gold`` and ``predicted`` are label numbers, -1 for none."""
+    votes: Mapping[str, Mapping[str, FloatArray]]
+    """Counting rule to utterance to votes within the label set; utterances with none left are not in it."""
+    training: Mapping[str, frozenset[str]]
+    """Fold to its training part, validation included."""
+    labels: Mapping[str, int]
+    """Utterance to gold label number, over the whole corpus."""
+
+    @property
+    def n_labels(self) -> int:
+        """Size of the label set."""
+        return len(self.manifest.label_names)
+
+
+def metrics() -> dict[str, Metric]:
+    """Every metric: the built-in ones and those of plugins.
+
+    Raises:
+        PluginError: an entry point gives something else than a Metric, or claims a built-in name.
+    """
+    found = dict(METRICS)
+    for name in lookup.plugins(lookup.METRICS_GROUP):
+        metric = lookup.load_plugin(lookup.METRICS_GROUP, name)
+        if not isinstance(metric, Metric) or metric.name != name:
+            raise PluginError(lookup.METRICS_GROUP, name, f"expected a Metric named {name!r}")
+        if name in METRICS:
+            raise PluginError(lookup.METRICS_GROUP, name, "voxemo itself has a metric of that name")
+        found[name] = metric
+    return found
+
+
+def score_run(
+    workspace: Workspace,
+    run: Path,
+    *,
+    policies: Sequence[FailurePolicy] = FAILURE_POLICIES,
+    resamples: int = 1000,
+    allow_incomplete: bool = False,
+) -> ScoreResult:
+    """Score a parsed run by every metric, reading and failure policy, with reference rows and intervals.
+
+    Args:
+        workspace: holds the gold labels, votes and the split.
+        run: the run folder; `parse` must have run.
+        policies: what a failed answer is worth; all three by default, side by side.
+        resamples: bootstrap resamples of every interval.
+        allow_incomplete: score the answers there are; otherwise a run with unanswered requests is refused.
+
+    Raises:
+        RunError: unanswered requests, or gold labels of another version of the corpus than the one planned.
+    """
+    table = load_scored(workspace, run, allow_incomplete=allow_incomplete)
+    writer = _RowWriter(table.manifest, metrics(), policies, resamples)
+    confusions: list[dict[str, Any]] = []
+    for partition in sorted(table.rows["partition"].unique()):
+        for reading in READINGS:
+            hard = hard_systems(table, partition=partition, reading=reading)
+            place = {"partition": partition, "reading": reading}
+            for system_id, folds in hard.items():
+                writer.hard(folds, **place, system_id=system_id)
+                confusions += _confusions(folds, table.manifest.label_names, system_id=system_id, **place)
+            for rule in table.votes:
+                for (system_id, form), soft in soft_systems(
+                    table, partition=partition, reading=reading, rule=rule
+                ).items():
+                    prior = [_constant(fold, _soft_prior(table, fold.fold_id, rule)) for fold in soft]
+                    writer.soft(soft, prior, **place, system_id=system_id, form=form, vote_rule=rule)
+            if not table.votes:
+                writer.failures(table.rows, **place)
+        _references(table, writer, partition)
+    scores = frame(writer.rows, SCORES)
+    paths = RunPaths(run)
+    write_table(paths.scores, scores, SCORES)
+    write_table(paths.confusions, frame(confusions, CONFUSIONS), CONFUSIONS)
+    tested = set(table.rows["utterance_id"])
+    return ScoreResult(
+        run=run,
+        scores=scores,
+        n_scored=len(tested & table.labels.keys()),
+        n_without_gold=len(tested - table.labels.keys()),
+        n_without_soft_label={rule: len(tested - known.keys()) for rule, known in table.votes.items()},
+    )
+
+
+def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = False) -> ScoredTable:
+    """Read a parsed run and the truth it is judged by.
+
+    Raises:
+        RunError: as `score_run`.
+    """
+    manifest, plan = check_plan(run)
+    predictions = read_table(RunPaths(run).predictions, PREDICTIONS)
+    n_planned, n_answered = plan["request_id"].n_unique(), predictions["request_id"].n_unique()
+    if n_answered < n_planned and not allow_incomplete:
+        raise RunError(
+            f"{n_planned - n_answered} of {n_planned} requests of {manifest.run_id} have no answer yet. "
+            "Run `voxemo infer` and `voxemo parse` on it, or score what is there with --incomplete."
+        )
+    card = lookup.corpus_card(manifest.corpus_card.corpus_id)
+    prepared = read_prepared(workspace, card)
+    split, facts = read_split(workspace, card.corpus_id, manifest.split.split_id)
+    if (
+        prepared.report["utterances_sha256"] != manifest.utterances_sha256
+        or facts["sha256"] != manifest.split.split_sha256
+    ):
+        raise RunError(
+            f"{manifest.run_id} was planned for another manifest or split of {card.corpus_id} than those in this "
+            "workspace. Point --workspace to the one it was planned with, or plan a new run."
+        )
+    position = {name: number for number, name in enumerate(manifest.label_names)}
+    gold = {u.utterance_id: getattr(u, manifest.label_source) for u in prepared.benchmark}
+    labels = {name: position[label] for name, label in gold.items() if label is not None}
+    speakers = {u.utterance_id: u.speaker_id for u in prepared.benchmark}
+    rows = (
+        plan.select("request_id", "utterance_id", "fold_id", "partition", "form", "variant_id")
+        .join(
+            predictions.select("request_id", "reading", "status", "label", "distribution"),
+            on="request_id",
+            how="inner",
+            maintain_order="left",
+        )
+        .with_columns(
+            gold=pl.col("utterance_id").replace_strict(labels, default=-1, return_dtype=pl.Int64),
+            speaker=pl.col("utterance_id").replace_strict(speakers, default=None, return_dtype=pl.String),
+            predicted=pl.when(pl.col("status") == "failed")
+            .then(-1)
+            .otherwise(pl.col("label").replace_strict(position, default=-1, return_dtype=pl.Int64)),
+        )
+    )
+    return ScoredTable(
+        manifest=manifest,
+        rows=rows,
+        votes=_vote_counts(prepared, position),
+        training={fold.fold_id: training_utterances(fold) for fold in split.folds},
+        labels=labels,
+    )
+
+
+def _vote_counts(prepared: PreparedCorpus, position: Mapping[str, int]) -> dict[str, dict[str, FloatArray]]:
+    """Votes within the label set; the others are dropped and the rest renormalised later (PROTOCOL section 2)."""
+    votes: dict[str, dict[str, FloatArray]] = {}
+    inside = prepared.votes.filter(pl.col("label").is_not_null() & (pl.col("n") > 0))
+    for rule, name, label, n in inside.select("rule", "utterance_id", "label", "n").iter_rows():
+        counts = votes.setdefault(rule, {}).setdefault(name, np.zeros(len(position)))
+        counts[position[label]] += n
+    return votes
+
+
+# --- systems as folds --------------------------------------------------------------------------------------------
+
+
+def hard_systems(table: ScoredTable, *, partition: str, reading: str) -> dict[str, list[HardFold]]:
+    """Hard answers of every prompt variant and, where all of the paper's five were asked, of their vote.
+
+    Only utterances with a gold label are in the folds.
+    """
+    rows = table.rows.filter(
+        (pl.col("partition") == partition)
+        & (pl.col("reading") == reading)
+        & (pl.col("form") == "hard")
+        & (pl.col("gold") >= 0)
+    )
+    systems = {
+        variant: [_hard_fold(fold_id, part, part["predicted"].to_numpy()) for fold_id, part in _cut(part, "fold_id")]
+        for variant, part in _cut(rows, "variant_id")
+    }
+    voted = _five_answers(rows)
+    if voted is not None:
+        systems[ENSEMBLE] = [
+            _hard_fold(fold_id, part, ensembles.vote_label(_five(part), n_labels=table.n_labels))
+            for fold_id, part in _cut(voted, "fold_id")
+        ]
+    return systems
+
+
+def soft_systems(
+    table: ScoredTable, *, partition: str, reading: str, rule: str
+) -> dict[tuple[str, str], list[SoftFold]]:
+    """Distributions by (system, form): stated ones of every variant, and the vote of the five hard answers.
+
+    Only utterances with a soft label by the counting rule are in the folds.
+    """
+    rows = table.rows.filter(
+        (pl.col("partition") == partition)
+        & (pl.col("reading") == reading)
+        & pl.col("utterance_id").is_in(list(table.votes[rule]))
+    )
+    stated = rows.filter(pl.col("form") == "distribution")
+    systems = {
+        (variant, "distribution"): [
+            _soft_fold(table, rule, fold_id, part, *_stated(part, table.n_labels))
+            for fold_id, part in _cut(part, "fold_id")
+        ]
+        for variant, part in _cut(stated, "variant_id")
+    }
+    voted = _five_answers(rows.filter(pl.col("form") == "hard"))
+    if voted is not None:
+        # By eq. 2 a failed answer spreads its vote, so a vote itself never fails.
+        systems[ENSEMBLE, "vote"] = [
+            _soft_fold(
+                table,
+                rule,
+                fold_id,
+                part,
+                ensembles.vote(_five(part), n_labels=table.n_labels),
+                np.zeros(part.height, dtype=bool),
+            )
+            for fold_id, part in _cut(voted, "fold_id")
+        ]
+    return systems
+
+
+def _cut(rows: pl.DataFrame, column: str) -> list[tuple[str, pl.DataFrame]]:
+    return [(str(key[0]), part) for key, part in rows.partition_by(column, as_dict=True, maintain_order=True).items()]
+
+
+def _five_answers(rows: pl.DataFrame) -> pl.DataFrame | None:
+    """One row per fold and utterance with a column per variant; None unless the paper's five were all asked."""
+    names = lookup.prompt_names()
+    if not set(names) <= set(rows["variant_id"].unique()):
+        return None
+    index = ["fold_id", "utterance_id", "gold", "speaker"]
+    wide = rows.filter(pl.col("variant_id").is_in(names)).pivot(
+        "variant_id", index=index, values="predicted", maintain_order=True
+    )
+    # An utterance that is not yet asked under all five has no vote.
+    return wide.drop_nulls(list(names))
+
+
+def _five(rows: pl.DataFrame) -> IntArray:
+    return rows.select(lookup.prompt_names()).to_numpy()
+
+
+def _hard_fold(fold_id: str, rows: pl.DataFrame, predicted: IntArray) -> HardFold:
+    return HardFold(
+        fold_id=fold_id,
+        gold=rows["gold"].to_numpy(),
+        predicted=predicted,
+        speakers=_ids(rows["speaker"]),
+        utterances=_ids(rows["utterance_id"]),
+    )
+
+
+def _soft_fold(
+    table: ScoredTable,
+    rule: str,
+    fold_id: str,
+    rows: pl.DataFrame,
+    predicted: FloatArray,
+    failed: npt.NDArray[np.bool_],
+) -> SoftFold:
+    counts = table.votes[rule]
+    gold, _ = baselines.soft_labels(_stack([counts[name] for name in rows["utterance_id"]], table.n_labels))
+    return SoftFold(
+        fold_id=fold_id,
+        gold=gold,
+        predicted=predicted,
+        failed=failed,
+        speakers=_ids(rows["speaker"]),
+        utterances=_ids(rows["utterance_id"]),
+    )
+
+
+def _stated(rows: pl.DataFrame, n_labels: int) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    failed = (rows["status"] == "failed").to_numpy()
+    predicted = np.full((rows.height, n_labels), np.nan)
+    if not failed.all():
+        predicted[~failed] = np.asarray(rows["distribution"].filter(pl.Series(~failed)).to_list())
+    return predicted, failed
+
+
+def _ids(column: pl.Series) -> npt.NDArray[Any]:
+    return np.asarray(column.to_list(), dtype=object)
+
+
+def _stack(vectors: Sequence[FloatArray], n_labels: int) -> FloatArray:
+    return np.stack(vectors) if vectors else np.zeros((0, n_labels))
+
+
+# --- references --------------------------------------------------------------------------------------------------
+
+
+def _references(table: ScoredTable, writer: "_RowWriter", partition: str) -> None:
+    """Rows of what needs no listening, and of one human rater, on the utterances that the run tests."""
+    tested = (
+        table.rows.filter(pl.col("partition") == partition)
+        .unique(["fold_id", "utterance_id"], keep="first", maintain_order=True)
+        .select("fold_id", "utterance_id", "gold", "speaker")
+    )
+    place = {"partition": partition, "reading": "strict"}
+    with_gold = tested.filter(pl.col("gold") >= 0)
+    for name in ("uniform", "train_prior", "majority"):
+        folds: list[AnyHardFold] = [
+            HardReference(
+                fold_id=fold_id,
+                gold=rows["gold"].to_numpy(),
+                distribution=_guess(name, _hard_prior(table, fold_id)),
+                speakers=_ids(rows["speaker"]),
+                utterances=_ids(rows["utterance_id"]),
+            )
+            for fold_id, rows in _cut(with_gold, "fold_id")
+        ]
+        if folds:
+            writer.hard(folds, policies=("wrong",), **place, system_id=f"{REFERENCE}{name}")
+    for rule, counts in table.votes.items():
+        voted = [
+            (fold_id, rows)
+            for fold_id, rows in _cut(tested.filter(pl.col("utterance_id").is_in(list(counts))), "fold_id")
+        ]
+        if not voted:
+            continue
+        soft = [
+            _soft_fold(
+                table, rule, fold_id, rows, np.full((rows.height, table.n_labels), np.nan), np.ones(rows.height, bool)
+            )
+            for fold_id, rows in voted
+        ]
+        prior = [_constant(fold, _soft_prior(table, fold.fold_id, rule)) for fold in soft]
+        place_soft = {**place, "form": "distribution", "vote_rule": rule}
+        for name in ("uniform", "train_prior", "majority"):
+            guesses = [_constant(fold, _guess(name, _soft_prior(table, fold.fold_id, rule))) for fold in soft]
+            writer.soft(guesses, prior, policies=("uniform",), **place_soft, system_id=f"{REFERENCE}{name}")
+        raters = [_human(fold_id, rows, counts, table.n_labels) for fold_id, rows in voted]
+        if all(fold is not None for fold in raters):
+            human = [fold for fold in raters if fold is not None]
+            against = [_constant(fold, _soft_prior(table, fold.fold_id, rule)) for fold in human]
+            writer.soft(human, against, policies=("uniform",), **place_soft, system_id=f"{REFERENCE}human")
+
+
+def _guess(name: str, prior: FloatArray) -> FloatArray:
+    if name == "uniform":
+        return np.full(len(prior), 1 / len(prior))
+    return prior if name == "train_prior" else baselines.majority(prior)
+
+
+def _hard_prior(table: ScoredTable, fold_id: str) -> FloatArray:
+    known = [table.labels[name] for name in sorted(table.training[fold_id]) if name in table.labels]
+    return baselines.train_prior(np.asarray(known, dtype=np.int64), n_labels=table.n_labels)
+
+
+def _soft_prior(table: ScoredTable, fold_id: str, rule: str) -> FloatArray:
+    counts = table.votes[rule]
+    known = [counts[name] for name in sorted(table.training[fold_id]) if name in counts]
+    soft, _ = baselines.soft_labels(_stack(known, table.n_labels))
+    return baselines.mean_soft_label(soft)
+
+
+def _constant(fold: SoftFold, distribution: FloatArray) -> SoftFold:
+    return SoftFold(
+        fold_id=fold.fold_id,
+        gold=fold.gold,
+        predicted=np.tile(distribution, (fold.n_rows, 1)),
+        failed=np.zeros(fold.n_rows, dtype=bool),
+        speakers=fold.speakers,
+        utterances=fold.utterances,
+        weights=fold.weights,
+    )
+
+
+def _human(fold_id: str, rows: pl.DataFrame, counts: Mapping[str, FloatArray], n_labels: int) -> SoftFold | None:
+    """One rater against the others; None where only shares of votes are published."""
+    votes = _stack([counts[name] for name in rows["utterance_id"]], n_labels)
+    if (votes != np.rint(votes)).any():
+        return None
+    rater = baselines.human_rater(votes)
+    return SoftFold(
+        fold_id=fold_id,
+        gold=rater.gold,
+        predicted=rater.predicted,
+        failed=np.zeros(len(rater.gold), dtype=bool),
+        speakers=_ids(rows["speaker"])[rater.utterance],
+        utterances=_ids(rows["utterance_id"])[rater.utterance],
+        weights=rater.weights,
+    )
+
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+
+class _RowWriter:
+    """Collects score rows; holds what is the same in every row of a run."""
+
+    def __init__(
+        self, manifest: RunManifest, chosen: Mapping[str, Metric], policies: Sequence[FailurePolicy], resamples: int
+    ) -> None:
+        card = next(iter(manifest.model_cards.values()))
+        kind = training_kind(card, manifest.corpus_card.corpus_id)
+        self.rows: list[dict[str, Any]] = []
+        self._metrics, self._policies, self._resamples = chosen, policies, resamples
+        self._label_names = manifest.label_names
+        self._same = {
+            "run_id": manifest.run_id,
+            "model_id": card.model_id,
+            "training": kind,
+            "source_corpus_id": card.training.corpus_id if card.training is not None else None,
+            "corpus_id": manifest.corpus_card.corpus_id,
+            "split_id": manifest.split.split_id,
+            "audio_condition": manifest.audio_condition,
+            "label_source": manifest.label_source,
+            "tie_break": manifest.tie_break,
+            "scorer_version": SCORER_VERSION,
+        }
+
+    def hard(
+        self, folds: Sequence[AnyHardFold], *, policies: Sequence[FailurePolicy] | None = None, **place: Any
+    ) -> None:
+        """Every hard metric under every failure policy."""
+        for policy in policies or self._policies:
+            scores = score_hard(
+                folds,
+                label_names=self._label_names,
+                policy=policy,
+                metrics=self._metrics,
+                resamples=self._resamples,
+            )
+            self._add(scores, policy=policy, form="hard", vote_rule=None, **place)
+
+    def soft(
+        self,
+        folds: Sequence[SoftFold],
+        prior: Sequence[SoftFold],
+        *,
+        policies: Sequence[FailurePolicy] | None = None,
+        **place: Any,
+    ) -> None:
+        """Every soft metric under every failure policy, with skill against the train prior."""
+        for policy in policies or self._policies:
+            scores = score_soft(
+                folds,
+                label_names=self._label_names,
+                policy=policy,
+                metrics=self._metrics,
+                prior=prior,
+                resamples=self._resamples,
+            )
+            self._add(scores, policy=policy, **place)
+
+    def failures(self, rows: pl.DataFrame, *, partition: str, reading: str) -> None:
+        """How many stated distributions failed, on a corpus without votes to score them against."""
+        stated = rows.filter(
+            (pl.col("partition") == partition) & (pl.col("reading") == reading) & (pl.col("form") == "distribution")
+        )
+        for variant, part in _cut(stated, "variant_id"):
+            n, n_failed = part.height, int((part["status"] == "failed").sum())
+            scores = [
+                Score(
+                    fold_id=fold_id,
+                    class_label=None,
+                    metric=metric,
+                    value=value,
+                    ci_low=None,
+                    ci_high=None,
+                    ci_unit=None,
+                    n=n,
+                    n_failed=n_failed,
+                )
+                for fold_id in ("mean", "pooled")
+                for metric, value in (("coverage", 1 - n_failed / n), ("failure_rate", n_failed / n))
+            ]
+            self._add(
+                scores,
+                policy="uniform",
+                form="distribution",
+                vote_rule=None,
+                partition=partition,
+                reading=reading,
+                system_id=variant,
+            )
+
+    def _add(self, scores: Sequence[Score], *, policy: FailurePolicy, **place: Any) -> None:
+        same = {**self._same, **place, "failure_policy": policy}
+        self.rows.extend({**same, **asdict(score)} for score in scores)
+
+
+def _confusions(
+    folds: Sequence[HardFold], label_names: Sequence[str], *, system_id: str, partition: str, reading: str
+) -> list[dict[str, Any]]:
+    """Counts of true against predicted labels, failed answers as ``failed``; cells of zero are left out."""
+    names = [*label_names, "failed"]
+    return [
+        {
+            "system_id": system_id,
+            "reading": reading,
+            "partition": partition,
+            "fold_id": fold.fold_id,
+            "gold": names[gold],
+            "predicted": names[predicted],
+            "n": n,
+        }
+        for fold in folds
+        for (gold, predicted), n in sorted(_pairs(fold).items())
+    ]
+
+
+def _pairs(fold: HardFold) -> dict[tuple[int, int], int]:
+    pairs, counts = np.unique(np.stack([fold.gold, fold.predicted]), axis=1, return_counts=True)
+    return {(int(gold), int(predicted)): int(n) for (gold, predicted), n in zip(pairs.T, counts, strict=True)}

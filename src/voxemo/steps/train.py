@@ -1,0 +1,103 @@
+"""A split's training part to a model card per fold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxemo.audio.load import load_audio
+from voxemo.backends.base import Waveform
+from voxemo.catalog import lookup
+from voxemo.core.cards import ModelCard
+from voxemo.core.errors import RunError, UnknownName
+from voxemo.core.types import Utterance
+from voxemo.steps.plan import SUPERVISED_BACKENDS, remember_model
+from voxemo.steps.prepare import Progress
+from voxemo.store.layout import Workspace
+from voxemo.store.provenance import package_versions
+from voxemo.store.workspace import corpus_root, read_prepared, read_split
+from voxemo.training import acoustic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """Fold to what was trained on it."""
+
+    cards: dict[str, ModelCard]
+    folders: dict[str, Path]
+
+
+def train_model(
+    workspace: Workspace,
+    corpus: str,
+    *,
+    model: str = "acoustic-baseline",
+    split_id: str = "protocol",
+    folds: tuple[str, ...] | None = None,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> TrainResult:
+    """Train a supervised system on each fold's training part and write its card and weights into the workspace.
+
+    Args:
+        workspace: holds the prepared corpus and the split.
+        corpus: name of the corpus.
+        model: a card whose backend learns on a split.
+        split_id: the split.
+        folds: only these; all by default.
+        seed: of everything random in training.
+        on_progress: called with (clips read, clips in all).
+
+    Raises:
+        RunError: the model is not one that is trained here.
+        MissingDependency: the extra ``baseline`` is not installed.
+    """
+    base = lookup.model_card(model)
+    if base.backend not in SUPERVISED_BACKENDS:
+        raise RunError(
+            f"{base.model_id} (backend {base.backend!r}) is not trained by this version; "
+            f"these are: {', '.join(SUPERVISED_BACKENDS)}."
+        )
+    card = lookup.corpus_card(corpus)
+    prepared = read_prepared(workspace, card)
+    split, facts = read_split(workspace, card.corpus_id, split_id)
+    root = corpus_root(workspace, card.corpus_id)
+    utterances = {u.utterance_id: u for u in prepared.benchmark}
+    clips = {
+        name: _loader(root, utterance) for name, utterance in utterances.items() if utterance.unusable_reason is None
+    }
+    gold = {name: getattr(u, card.gold) for name, u in utterances.items()}
+    known = tuple(fold.fold_id for fold in split.folds)
+    for fold_id in folds or ():
+        if fold_id not in known:
+            raise UnknownName("fold", fold_id, known)
+    chosen = [fold_id for fold_id in known if folds is None or fold_id in folds]
+    features = acoustic.extract_features(
+        {name: load for name, load in clips.items() if gold[name] is not None}, on_progress=on_progress
+    )
+    cards, folders = {}, {}
+    for fold_id in chosen:
+        folder = workspace.model_folder(base.model_id, card.corpus_id, split_id, fold_id)
+        cards[fold_id] = acoustic.train(
+            base,
+            card,
+            split,
+            fold_id,
+            features=features,
+            labels=gold,
+            folder=folder,
+            seed=seed,
+            split_sha256=facts["sha256"],
+            package_versions=package_versions(),
+        )
+        folders[fold_id] = folder
+        remember_model(workspace, cards[fold_id], folder)
+    return TrainResult(cards=cards, folders=folders)
+
+
+def _loader(root: Path, utterance: Utterance) -> Callable[[], Waveform]:
+    return lambda: load_audio(
+        root / utterance.audio_path,
+        start_s=utterance.start_s,
+        end_s=utterance.end_s,
+        expected_sha256=utterance.audio_sha256,
+    )

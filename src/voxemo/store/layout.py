@@ -1,0 +1,109 @@
+"""Every path of a workspace and of a run folder, named once."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder that holds prepared corpora, splits and trained models."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> "Workspace":
+        """``VOXEMO_HOME`` if set, else the platform's user data folder."""
+        home = os.environ.get("VOXEMO_HOME")
+        return cls(Path(home) if home else Path(platformdirs.user_data_dir("voxemo", appauthor=False)))
+
+    @property
+    def roots(self) -> Path:
+        """Where each corpus's audio lies on this machine; the only file with absolute paths."""
+        return self.root / "roots.json"
+
+    def utterances(self, corpus_id: str) -> Path:
+        """The manifest: one row per utterance."""
+        return self.root / "corpora" / corpus_id / "utterances.parquet"
+
+    def votes(self, corpus_id: str) -> Path:
+        """One row per utterance, counting rule and provider's code."""
+        return self.root / "corpora" / corpus_id / "votes.parquet"
+
+    def prepare_report(self, corpus_id: str) -> Path:
+        """What `prepare` found, and hashes of what it wrote."""
+        return self.root / "corpora" / corpus_id / "prepare.json"
+
+    def split(self, corpus_id: str, split_id: str) -> Path:
+        """One row per fold, partition and utterance."""
+        return self.root / "splits" / corpus_id / f"{split_id}.parquet"
+
+    def split_facts(self, corpus_id: str, split_id: str) -> Path:
+        """What was computed about the split."""
+        return self.root / "splits" / corpus_id / f"{split_id}.json"
+
+    def model_folder(self, model_id: str, corpus_id: str, split_id: str, fold_id: str) -> Path:
+        """Folder of one trained model: its card and its weights."""
+        return self.root / "models" / model_id / corpus_id / split_id / f"fold-{fold_id}"
+
+    @property
+    def model_roots(self) -> Path:
+        """Where the files of trained models lie on this machine, by the hash of their card."""
+        return self.root / "models.json"
+
+
+MODEL_CARD = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The files of one run folder (ARCHITECTURE section 7)."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """What the run is; written by `plan`, counts added by `parse`."""
+        return self.root / "manifest.json"
+
+    @property
+    def plan(self) -> Path:
+        """Every request that must be answered."""
+        return self.root / "plan.parquet"
+
+    @property
+    def prompts(self) -> Path:
+        """Each rendered prompt once, by hash."""
+        return self.root / "prompts.jsonl"
+
+    @property
+    def workers(self) -> Path:
+        """What each worker learned: effective decoding, hardware, versions, throughput."""
+        return self.root / "workers"
+
+    @property
+    def responses(self) -> Path:
+        """Append-only answer journals, one writer per file."""
+        return self.root / "responses"
+
+    @property
+    def predictions(self) -> Path:
+        """What the answers say; derived, may be deleted."""
+        return self.root / "predictions.parquet"
+
+    @property
+    def scores(self) -> Path:
+        """One number per row; derived, may be deleted."""
+        return self.root / "scores.parquet"
+
+    @property
+    def confusions(self) -> Path:
+        """Counts of true against predicted labels; derived, may be deleted."""
+        return self.root / "confusions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """Rendered reports of this run; derived, may be deleted."""
+        return self.root / "report"

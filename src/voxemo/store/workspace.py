@@ -1,0 +1,171 @@
+"""Prepared corpora and splits in a workspace: what is there, and reading and writing it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from voxemo.core.cards import CorpusCard
+from voxemo.core.errors import CorpusNotFound, NotPrepared, RunError, SplitError
+from voxemo.core.ids import sha256_lines
+from voxemo.core.types import Split, Utterance
+from voxemo.store.files import read_json, write_json
+from voxemo.store.layout import Workspace
+from voxemo.store.tables import (
+    SPLIT,
+    UTTERANCES,
+    VOTES,
+    read_table,
+    split_document,
+    split_folds,
+    split_frame,
+    utterance_frame,
+    utterance_rows,
+    write_table,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCorpus:
+    """A corpus as `prepare` left it in the workspace."""
+
+    utterances: tuple[Utterance, ...]
+    """Every utterance, unusable and excluded ones too."""
+    votes: pl.DataFrame
+    report: dict[str, Any]
+    """The content of ``prepare.json``."""
+
+    @property
+    def benchmark(self) -> tuple[Utterance, ...]:
+        """The utterances of the benchmark subset; unusable ones stay, they count as failed answers."""
+        return tuple(utterance for utterance in self.utterances if utterance.excluded_reason is None)
+
+
+def utterances_sha256(utterances: tuple[Utterance, ...]) -> str:
+    """Hash of what a score can depend on: ids, audio, speakers, labels, and what is left out."""
+    return sha256_lines(
+        "\t".join(
+            str(value)
+            for value in (
+                u.utterance_id,
+                u.audio_sha256,
+                u.speaker_id,
+                u.expressed,
+                u.perceived,
+                u.provider_partition,
+                u.unusable_reason is not None,
+                u.excluded_reason is not None,
+            )
+        )
+        for u in sorted(utterances, key=lambda u: u.utterance_id)
+    )
+
+
+def write_prepared(
+    workspace: Workspace,
+    card: CorpusCard,
+    root: Path,
+    *,
+    utterances: tuple[Utterance, ...],
+    votes: pl.DataFrame,
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    """Write a prepared corpus and remember where its audio lies; returns the report as written."""
+    content = {
+        "corpus_id": card.corpus_id,
+        "corpus_card_sha256": card.sha256(),
+        "utterances_sha256": utterances_sha256(utterances),
+        **report,
+    }
+    write_table(workspace.utterances(card.corpus_id), utterance_frame(utterances), UTTERANCES)
+    write_table(workspace.votes(card.corpus_id), votes, VOTES)
+    write_json(workspace.prepare_report(card.corpus_id), content)
+    roots = read_json(workspace.roots) if workspace.roots.is_file() else {}
+    write_json(workspace.roots, {**roots, card.corpus_id: str(root.resolve())})
+    return content
+
+
+def read_prepared(workspace: Workspace, card: CorpusCard) -> PreparedCorpus:
+    """Read a prepared corpus.
+
+    Raises:
+        NotPrepared: `prepare` has not run in this workspace.
+        RunError: it ran with another version of the corpus card, or its tables do not fit together.
+    """
+    path = workspace.prepare_report(card.corpus_id)
+    if not path.is_file():
+        raise NotPrepared(card.corpus_id)
+    report = read_json(path)
+    if report["corpus_card_sha256"] != card.sha256():
+        raise RunError(
+            f"{card.corpus_id} was prepared with another version of its card. "
+            f"Run again: voxemo prepare {card.corpus_id} --root FOLDER"
+        )
+    utterances = utterance_rows(read_table(workspace.utterances(card.corpus_id), UTTERANCES))
+    if utterances_sha256(utterances) != report["utterances_sha256"]:
+        raise RunError(
+            f"The manifest of {card.corpus_id} was changed or its writing interrupted: its hash is not the one in "
+            f"prepare.json. Run again: voxemo prepare {card.corpus_id} --root FOLDER"
+        )
+    return PreparedCorpus(utterances, read_table(workspace.votes(card.corpus_id), VOTES), report)
+
+
+def corpus_root(workspace: Workspace, corpus_id: str) -> Path:
+    """The folder that `prepare` read the corpus from, on this machine.
+
+    Raises:
+        CorpusNotFound: it is not known, or no longer there.
+    """
+    roots = read_json(workspace.roots) if workspace.roots.is_file() else {}
+    root = roots.get(corpus_id)
+    if root is None or not Path(root).is_dir():
+        raise CorpusNotFound(
+            corpus_id,
+            str(root or "(none remembered)"),
+            hint=f"Run `voxemo prepare {corpus_id} --root FOLDER` to tell this workspace where it lies now.",
+        )
+    return Path(root)
+
+
+def write_split(workspace: Workspace, split: Split, facts: dict[str, Any]) -> None:
+    """Write a split's table and, beside it, its facts (those of the split itself are added)."""
+    write_table(workspace.split(split.corpus_id, split.split_id), split_frame(split.folds), SPLIT)
+    write_json(workspace.split_facts(split.corpus_id, split.split_id), {**split_document(split), **facts})
+
+
+def split_ids(workspace: Workspace, corpus_id: str) -> tuple[str, ...]:
+    """Names of the splits made for a corpus."""
+    return tuple(sorted(path.stem for path in (workspace.root / "splits" / corpus_id).glob("*.json")))
+
+
+def read_split(workspace: Workspace, corpus_id: str, split_id: str) -> tuple[Split, dict[str, Any]]:
+    """A split and its facts.
+
+    Raises:
+        SplitError: it has not been made.
+    """
+    path = workspace.split_facts(corpus_id, split_id)
+    if not path.is_file():
+        there = ", ".join(split_ids(workspace, corpus_id)) or "none"
+        raise SplitError(
+            f"{corpus_id} has no split {split_id!r} in this workspace (there are: {there}). "
+            f"Run: voxemo split {corpus_id} --policy {split_id}"
+        )
+    facts = read_json(path)
+    split = Split(
+        folds=split_folds(read_table(workspace.split(corpus_id, split_id), SPLIT)),
+        **{
+            name: facts[name]
+            for name in (
+                "split_id",
+                "corpus_id",
+                "policy",
+                "source",
+                "seed",
+                "speaker_independent",
+                "utterances_sha256",
+            )
+        },
+    )
+    return split, facts

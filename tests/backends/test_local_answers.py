@@ -1,0 +1,444 @@
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_card
+from voxemo.backends.base import Backend, Question, Waveform
+from voxemo.backends.local.engine import FirstLogits, LocalBackend, check_padding, create
+from voxemo.core.errors import AudioError, BackendError
+from voxemo.core.types import Generation, Response
+
+SHORT = Generation(max_new_tokens=12)
+SECONDS = (0.02, 0.4, 3.0, 31.0, 45.0)
+BLOCKS = (
+    "Decide the emotion directly from the audio.\n",
+    "Transcribe the spoken content from the audio as accurately as possible.\n",
+    "Describe acoustic and paralinguistic cues you hear (e.g., pitch, loudness).\n",
+    "Transcribe the spoken content.\nDescribe acoustic and paralinguistic cues you hear.\n",
+    "Transcribe the spoken content.\nDescribe the cues you hear.\nExplain how both support your final choice.\n",
+)
+FORMATS = (
+    "Choose exactly one emotion label.\nFINAL LABEL: <one label>",
+    'Assign a probability.\nEMOTION DISTRIBUTION: {"Label1": prob1, "Label2": prob2, ...}\nFINAL LABEL: <one label>',
+)
+TEN_PROMPTS = tuple(block + form for block in BLOCKS for form in FORMATS)
+
+Ask = Callable[..., Question]
+
+
+def said(responses: list[Response]) -> list[tuple[object, ...]]:
+    """What must be equal between two ways of asking: everything but the time it took."""
+    return [(r.request_id, r.text, r.finish, r.n_prompt_tokens, r.n_new_tokens, r.audio_handling) for r in responses]
+
+
+@pytest.fixture(scope="session")
+def backends(checkpoints: dict[str, Path]) -> dict[str, LocalBackend]:
+    return {name: create(tiny_card(folder, name), SHORT, batch_size=8) for name, folder in checkpoints.items()}
+
+
+@pytest.fixture
+def backend(backends: dict[str, LocalBackend], family_id: str) -> LocalBackend:
+    return backends[family_id]
+
+
+@pytest.fixture
+def card(checkpoints: dict[str, Path], family_id: str) -> Any:
+    return tiny_card(checkpoints[family_id], family_id)
+
+
+@pytest.fixture
+def every_question(ask: Ask) -> list[Question]:
+    """Ten prompts about each of five clips, shuffled."""
+    questions = [ask(seconds, prompt) for seconds in SECONDS for prompt in TEN_PROMPTS]
+    random.Random(0).shuffle(questions)
+    return questions
+
+
+# --- what is asked, and how it is decoded ------------------------------------------------------------------------
+
+
+def by_hand(folder: Path, family_id: str, prompt: str, samples: Waveform, **settings: Any) -> tuple[str, int, int]:
+    """Text, number of prompt tokens and of new tokens, from nothing but transformers."""
+    model_class = {"qwen2-audio": "Qwen2Audio", "audio-flamingo-3": "AudioFlamingo3"}[family_id]
+    model = getattr(transformers, f"{model_class}ForConditionalGeneration").from_pretrained(folder).eval()
+    processor = transformers.AutoProcessor.from_pretrained(folder)
+    content = [{"type": "audio", "audio": samples}, {"type": "text", "text": prompt}]
+    inputs = processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        processor_kwargs={"return_tensors": "pt", "audio_kwargs": {"sampling_rate": 16_000}},
+    )
+    n_prompt = inputs["input_ids"].shape[1]
+    row = model.generate(**inputs, do_sample=False, max_new_tokens=12, **settings)[0, n_prompt:]
+    return processor.tokenizer.decode(row, skip_special_tokens=True), n_prompt, len(row)
+
+
+@pytest.mark.parametrize("seconds", [0.4, 3.0])
+@pytest.mark.parametrize("prompt", [TEN_PROMPTS[0], TEN_PROMPTS[9]], ids=["direct", "reasoning, distribution"])
+def test_an_answer_is_what_greedy_generate_gives_by_hand(
+    backend: LocalBackend,
+    checkpoints: dict[str, Path],
+    family_id: str,
+    ask: Ask,
+    noise: Callable[[float], Waveform],
+    prompt: str,
+    seconds: float,
+) -> None:
+    (response,) = backend.answer([ask(seconds, prompt)])
+
+    expected = by_hand(
+        checkpoints[family_id], family_id, prompt, noise(seconds), repetition_penalty=1.0, no_repeat_ngram_size=0
+    )
+    assert (response.text, response.n_prompt_tokens, response.n_new_tokens) == expected
+
+
+def test_the_checkpoints_own_sampling_and_repetition_penalty_are_not_used_and_not_recorded(
+    backend: LocalBackend,
+    checkpoints: dict[str, Path],
+    family_id: str,
+    every_question: list[Question],
+    tmp_path: Path,
+) -> None:
+    plain = BUILDERS[family_id](tmp_path / "plain", generation={})
+
+    hostile = said(backend.answer(every_question))
+
+    assert said(create(tiny_card(plain, family_id), SHORT).answer(every_question)) == hostile
+    assert backend.effective()["generation"] == {
+        "max_new_tokens": 12,
+        "do_sample": False,
+        "num_beams": 1,
+        "repetition_penalty": 1.0,
+        "temperature": None,
+        "top_p": None,
+        "top_k": None,
+        "use_cache": True,
+        "pad_token_id": 0,
+        "eos_token_id": [2, 0],
+    }
+    inherited = Generation(max_new_tokens=12, repetition_penalty=SAMPLING_GENERATION["repetition_penalty"])
+    penalised = create(tiny_card(plain, family_id), inherited).answer(every_question)
+    assert said(penalised) != hostile, "a test that cannot tell the penalty from none shows nothing"
+
+
+def test_an_answer_ends_at_the_checkpoints_stop_token(
+    checkpoints: dict[str, Path], family_id: str, ask: Ask, tmp_path: Path
+) -> None:
+    question = ask(3.0, TEN_PROMPTS[3])
+    (cut,) = create(tiny_card(checkpoints[family_id], family_id), SHORT).answer([question])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoints[family_id])
+    tokens = tokenizer(cut.text)["input_ids"]
+    assert (cut.finish, cut.n_new_tokens) == ("length", 12)
+
+    folder = BUILDERS[family_id](tmp_path / "stops", generation={})
+    settings = transformers.GenerationConfig.from_pretrained(folder)
+    settings.eos_token_id = [tokenizer.eos_token_id, tokens[4]]
+    settings.save_pretrained(folder)
+    stopping = create(tiny_card(folder, family_id), SHORT)
+    (stopped, _) = stopping.answer([question, ask(0.4, TEN_PROMPTS[0])])
+
+    n_new_tokens = tokens.index(tokens[4]) + 1
+    assert (stopped.finish, stopped.n_new_tokens) == ("stop", n_new_tokens)
+    assert stopped.text == tokenizer.decode(tokens[:n_new_tokens])
+    assert stopping.effective()["generation"]["eos_token_id"] == [tokenizer.eos_token_id, tokens[4]]
+
+
+def test_sampled_answers_come_again_whatever_stands_beside_them(card: Any, ask: Ask) -> None:
+    sampling = Generation(max_new_tokens=12, do_sample=True, temperature=1.5, seed=7)
+    questions = [ask(seconds, prompt) for seconds in (0.4, 1.0) for prompt in TEN_PROMPTS[:2]]
+    backend = create(card, sampling)
+
+    answers = said(backend.answer(questions))
+
+    assert [said(backend.answer([question]))[0] for question in reversed(questions)] == answers[::-1]
+    (again,) = backend.answer([ask(0.4, TEN_PROMPTS[0], request_id="another sample of the same question")])
+    assert again.text != answers[0][1]
+    effective = backend.effective()
+    assert effective["seed"] == 7
+    assert backend.batch_size == effective["batch_size"] == 1
+    assert {name: effective["generation"][name] for name in ("do_sample", "temperature", "top_p", "top_k")} == {
+        "do_sample": True,
+        "temperature": 1.5,
+        "top_p": 1.0,
+        "top_k": 0,
+    }
+
+
+def test_sampling_leaves_the_callers_random_numbers_alone(card: Any, ask: Ask) -> None:
+    backend = create(card, Generation(max_new_tokens=2, do_sample=True, seed=7))
+    before = torch.get_rng_state()
+
+    backend.answer([ask()])
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- batches -----------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_answers_token_for_token_as_single_questions_do(
+    backend: LocalBackend, every_question: list[Question]
+) -> None:
+    together = said(backend.answer(every_question))
+
+    assert said([backend.answer([question])[0] for question in every_question]) == together
+    assert len({text for _, text, *_ in together}) > len(together) / 2, "answers must differ for the test to show much"
+
+
+def test_the_order_of_questions_and_the_batch_size_decide_no_answer(
+    backend: LocalBackend, card: Any, every_question: list[Question]
+) -> None:
+    questions = every_question[:20]
+    expected = said(backend.answer(questions))
+
+    assert said(backend.answer(questions[::-1])) == expected[::-1]
+    assert said(create(card, SHORT, batch_size=3).answer(questions)) == expected
+
+
+def test_no_questions_give_no_answers(backend: LocalBackend) -> None:
+    assert backend.answer([]) == []
+
+
+def test_answers_depend_on_what_is_heard(backend: LocalBackend, ask: Ask) -> None:
+    silence = np.zeros(48_000, np.float32)
+    heard = [ask(3.0, prompt) for prompt in TEN_PROMPTS]
+    unheard = [ask(3.0, prompt, audio_key="silence", load_audio=lambda: silence) for prompt in TEN_PROMPTS]
+
+    answers = backend.answer([*heard, *unheard])
+
+    assert [r.n_prompt_tokens for r in answers[:10]] == [r.n_prompt_tokens for r in answers[10:]]
+    assert sum(a.text != b.text for a, b in zip(answers[:10], answers[10:], strict=True)) > 5
+
+
+def test_each_clip_is_decoded_once_however_many_prompts_ask_about_it(
+    backend: LocalBackend, ask: Ask, noise: Callable[[float], Waveform]
+) -> None:
+    decoded: list[float] = []
+
+    def load(seconds: float) -> Waveform:
+        decoded.append(seconds)
+        return noise(seconds)
+
+    backend.answer(
+        [ask(s, prompt, load_audio=lambda s=s: load(s)) for prompt in TEN_PROMPTS for s in (0.4, 1.0)]  # type: ignore
+    )
+
+    assert sorted(decoded) == [0.4, 1.0]
+
+
+def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch, model_class: Any) -> list[int]:
+    """Let batches of more rows run out of memory; gives the list that their sizes are noted in."""
+    generate, sizes = model_class.generate, []
+
+    def limited(self: Any, **inputs: Any) -> Any:
+        sizes.append(len(inputs["input_ids"]))
+        if sizes[-1] > n_rows:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return generate(self, **inputs)
+
+    monkeypatch.setattr(model_class, "generate", limited)
+    return sizes
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(
+    backends: dict[str, LocalBackend], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, questions = backends["qwen2-audio"], [ask(0.4, prompt) for prompt in TEN_PROMPTS[:7]]
+    expected = said(backend.answer(questions))
+    sizes = fail_above(2, monkeypatch, transformers.Qwen2AudioForConditionalGeneration)
+
+    assert said(backend.answer(questions)) == expected
+    assert sizes == [7, 4, 2, 2, 3, 2, 1]
+
+
+def test_one_question_that_does_not_fit_is_an_error_that_names_the_clip(
+    backends: dict[str, LocalBackend], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_above(0, monkeypatch, transformers.Qwen2AudioForConditionalGeneration)
+
+    with pytest.raises(BackendError, match=r"tiny-qwen2-audio ran out of memory on cpu .* clip of 0\.4 s.*float32"):
+        backends["qwen2-audio"].answer([ask(0.4)])
+
+
+# --- clips -------------------------------------------------------------------------------------------------------
+
+N_TOKENS_PADDED, N_TOKENS_30_S, N_TOKENS_45_S = 2, 750, 1_125
+
+
+def test_short_and_long_clips_are_heard_as_the_card_declares_and_reported(
+    backends: dict[str, LocalBackend], ask: Ask
+) -> None:
+    questions = [ask(seconds, "") for seconds in (*SECONDS, 30.0)]
+
+    one_window, all_windows = (backends[name].answer(questions) for name in ("qwen2-audio", "audio-flamingo-3"))
+
+    assert [r.audio_handling for r in one_window] == ["padded", None, None, "truncated", "truncated", None]
+    assert [r.audio_handling for r in all_windows] == ["padded", None, None, None, None, None]
+    for responses, n_longest in ((one_window, N_TOKENS_30_S), (all_windows, N_TOKENS_45_S)):
+        n_tokens = [r.n_prompt_tokens - responses[0].n_prompt_tokens + N_TOKENS_PADDED for r in responses]
+        assert n_tokens == [N_TOKENS_PADDED, 10, 75, min(775, n_longest), n_longest, N_TOKENS_30_S]
+
+
+def test_a_cut_clip_is_answered_as_its_beginning_is(
+    backend: LocalBackend, card: Any, ask: Ask, noise: Callable[[float], Waveform]
+) -> None:
+    limits = card.audio.model_copy(update={"max_s": 2.0})
+    cutting = create(card.model_copy(update={"audio": limits}), SHORT)
+
+    (cut,) = cutting.answer([ask(3.0)])
+    (beginning,) = backend.answer([ask(3.0, load_audio=lambda: noise(3.0)[:32_000])])
+
+    assert cut.audio_handling == "truncated"
+    assert (cut.text, cut.n_prompt_tokens) == (beginning.text, beginning.n_prompt_tokens)
+
+
+def test_clips_that_cannot_be_heard_are_permanent_errors_and_leave_their_neighbours_alone(card: Any, ask: Ask) -> None:
+    def broken() -> Waveform:
+        raise AudioError("toy/broken.wav", "the file is empty")
+
+    limits = card.audio.model_copy(update={"max_s": 2.0, "beyond": "error"})
+    backend = create(card.model_copy(update={"audio": limits}), SHORT)
+    noisy = np.full(16_000, np.nan, np.float32)
+
+    first, decoding, length, content, last = backend.answer(
+        [
+            ask(0.4),
+            ask(request_id="decoding", audio_key="broken", load_audio=broken),
+            ask(3.0, request_id="length"),
+            ask(request_id="content", audio_key="nan", load_audio=lambda: noisy),
+            ask(1.0),
+        ]
+    )
+
+    assert [r.request_id for r in (decoding, length, content)] == ["decoding", "length", "content"]
+    assert {(r.finish, r.error_kind, r.text) for r in (decoding, length, content)} == {("error", "permanent", "")}
+    assert decoding.error == "toy/broken.wav: the file is empty"
+    assert length.error == "the clip is 3.0 s long; the model's card refuses more than 2 s"
+    assert content.error == "the decoded clip holds samples that are not finite numbers"
+    assert said([first, last]) == said(backend.answer([ask(0.4), ask(1.0)]))
+
+
+def test_a_prompt_that_names_the_audio_token_is_refused(backends: dict[str, LocalBackend], ask: Ask) -> None:
+    for name, token in (("qwen2-audio", "<|AUDIO|>"), ("audio-flamingo-3", "<sound>")):
+        with pytest.raises(BackendError, match="takes for audio"):
+            backends[name].answer([ask(prompt=f"Listen to {token}."), ask(1.0)])
+
+
+def test_another_number_of_audio_tokens_than_the_clip_gives_is_refused(
+    family_id: str, ask: Ask, tmp_path: Path
+) -> None:
+    folder = BUILDERS[family_id](tmp_path)
+    processor = folder / "processor_config.json"
+    processor.write_text(processor.read_text().replace('"hop_length": 160', '"hop_length": 320'))
+    backend = create(tiny_card(folder, family_id), SHORT)
+
+    with pytest.raises(BackendError, match=r"holds 13 audio tokens where its clip of 1\.00 s gives 25"):
+        backend.answer([ask(1.0)])
+
+
+def test_likelihood_questions_are_refused(backend: LocalBackend, ask: Ask) -> None:
+    with pytest.raises(BackendError, match="likelihood"):
+        backend.answer([ask(form="likelihood")])
+
+
+# --- numbers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_features_are_cast_to_the_models_dtype(card: Any, ask: Ask, dtype: str) -> None:
+    backend = create(card, SHORT, dtype=dtype)
+
+    responses = backend.answer([ask(0.4), ask(1.0)])
+
+    assert [r.finish for r in responses] == ["length", "length"]
+    assert backend.effective()["dtype"] == dtype
+    assert len(backend.effective()["warnings"]) == (dtype == "float16")
+
+
+def test_logits_that_overflow_are_an_error_that_names_the_dtype(
+    checkpoints: dict[str, Path], family_id: str, ask: Ask, tmp_path: Path
+) -> None:
+    model_class = type(create(tiny_card(checkpoints[family_id], family_id), SHORT)._model)
+    model = model_class.from_pretrained(checkpoints[family_id])
+    model.lm_head.weight.data *= 1e5
+    folder = BUILDERS[family_id](tmp_path)
+    model.save_pretrained(folder)
+
+    (fine,) = create(tiny_card(folder, family_id), SHORT).answer([ask()])
+
+    assert fine.finish == "length"
+    with pytest.raises(BackendError, match=r"first logits of 2 of 2 questions are not finite in float16 on cpu"):
+        create(tiny_card(folder, family_id), SHORT, dtype="float16").answer([ask(1.0), ask(0.4)])
+
+
+def test_later_logits_are_passed_on_unseen() -> None:
+    check = FirstLogits(dtype="float32", device="cpu")
+    finite, later = torch.zeros(1, 3), torch.full((1, 3), torch.nan)
+
+    assert check(None, finite) is finite
+    assert check(None, later) is later
+
+
+@pytest.mark.parametrize(
+    ("mask", "fits_left", "fits_right"),
+    [
+        ([[1, 1, 1], [0, 1, 1]], True, False),
+        ([[1, 1, 1], [1, 1, 0]], False, True),
+        ([[1, 1, 1], [1, 1, 1]], True, True),
+        ([[1, 0, 1]], False, False),
+        ([[0, 1, 0]], False, False),
+        ([[0, 0, 0]], False, False),
+    ],
+    ids=["left", "right", "none", "hole", "both", "nothing"],
+)
+def test_padding_is_checked_from_the_mask(mask: list[list[int]], fits_left: bool, fits_right: bool) -> None:
+    for side, fits in (("left", fits_left), ("right", fits_right)):
+        if fits:
+            check_padding(torch.tensor(mask), side=side)
+        else:
+            with pytest.raises(BackendError, match=f"did not pad the batch on the {side}"):
+                check_padding(torch.tensor(mask), side=side)
+
+
+# --- the record --------------------------------------------------------------------------------------------------
+
+
+def test_the_record_says_what_is_in_force(backend: LocalBackend, card: Any, family_id: str) -> None:
+    effective = backend.effective()
+
+    assert isinstance(backend, Backend)
+    assert backend.batch_size == 8
+    fields = ("family", "architecture", "trust_remote_code", "dtype", "device", "attention", "batch_size")
+    assert [effective[field] for field in (*fields, "padding_side", "seed", "warnings")] == [
+        family_id,
+        f"{'Qwen2Audio' if family_id == 'qwen2-audio' else 'AudioFlamingo3'}ForConditionalGeneration",
+        False,
+        "float32",
+        "cpu",
+        "sdpa",
+        8,
+        "left",
+        None,
+        [],
+    ]
+    assert effective["prompt_frame"].startswith("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n")
+    assert effective["prompt_frame"].endswith("{prompt}<|im_end|>\n<|im_start|>assistant\n")
+    assert effective["audio"]["max_s"] == effective["audio"]["longest_s"] == AUDIO_LIMITS[family_id].max_s
+    assert effective["versions"] == {"torch": torch.__version__, "transformers": transformers.__version__}
+    assert len(effective["chat_template_sha256"]) == 64
+
+
+def test_every_answer_states_its_cost(backend: LocalBackend, ask: Ask) -> None:
+    (response,) = backend.answer([ask(1.0)])
+
+    assert response.latency_s is not None
+    assert response.latency_s > 0
+    assert (response.worker, response.attempt, response.error) == ("", 1, None)

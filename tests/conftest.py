@@ -1,0 +1,20 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def evidence() -> Path:
+    """Real listings, votes and audio; absent from a plain clone, present in CI."""
+    folder = Path(os.environ.get("VOXEMO_EVIDENCE", REPOSITORY.parent / "shared" / "corpora"))
+    if not (folder / "listings").is_dir():
+        reason = f"no evidence folder at {folder}: set VOXEMO_EVIDENCE to the folder with listings/, votes/ and audio/"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
