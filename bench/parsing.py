@@ -2,10 +2,11 @@
 
     python bench/parsing.py
 
-Every figure is the best of several runs, by both readings and both forms.
+Every figure is the CPU time of the best of several runs, by both forms and both readings.
 """
 
 from collections.abc import Callable
+from time import process_time
 from timeit import Timer
 from typing import cast, get_args
 
@@ -65,6 +66,7 @@ HOSTILE = {
 
 
 def labels() -> LabelSet:
+    """Eight labels with every word that the table has for them."""
     table = label_table()
     entries = {name: table.labels[name] for name in NAMES}
     return LabelSet(
@@ -75,11 +77,13 @@ def labels() -> LabelSet:
 
 
 def best_s(parse: Parse, text: str, label_set: LabelSet, reading: Reading, *, number: int, repeat: int) -> float:
-    timer = Timer(lambda: parse(text, label_set, reading=reading))
+    """CPU seconds of one call."""
+    timer = Timer(lambda: parse(text, label_set, reading=reading), timer=process_time)
     return min(timer.repeat(repeat=repeat, number=number)) / number
 
 
 def print_table(title: str, answers: dict[str, str], *, scale: float, number: int, repeat: int) -> None:
+    """Measure every answer by both forms and readings, and print a line for each."""
     label_set = labels()
     readings = cast(tuple[Reading, ...], get_args(Reading))
     forms: dict[str, Parse] = {"hard": parse_hard, "distribution": parse_distribution}

@@ -14,4 +14,6 @@ def check_golden(name: str, content: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8", newline="\n")
     known = path.read_bytes().decode("utf-8") if path.is_file() else None
-    assert content == known, f"tests/golden/{name} differs; if the change is meant, run `make golden` and review the diff"
+    assert content == known, (
+        f"tests/golden/{name} differs; if the change is meant, run `make golden` and review the diff"
+    )

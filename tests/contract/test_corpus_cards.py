@@ -177,6 +177,11 @@ def test_counts_per_speaker_name_every_speaker_and_add_up(card: CorpusCard) -> N
         assert sum(per_speaker.values()) == card.expected.n_utterances
 
 
+@pytest.mark.parametrize("corpus_id", ["iemocap", "turev-db", "urdu"])
+def test_corpora_whose_speakers_need_watching_are_counted_per_speaker(corpus_id: str) -> None:
+    assert lookup.corpus_card(corpus_id).expected.per_speaker
+
+
 @pytest.mark.parametrize("count", ["n_utterances", "n_speakers"])
 def test_a_known_issue_gives_the_papers_count_where_it_is_another(card: CorpusCard, count: str) -> None:
     ours, papers = getattr(card.expected, count), getattr(card.paper, count)

@@ -11,7 +11,7 @@ from voxemo.catalog.lookup import corpus_card
 from voxemo.core.cards import CorpusCard
 from voxemo.core.errors import CorpusNotFound, CountMismatch, UnmappedLabel, WrongLayout
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.prepare import VoteRow, check_counts, check_layout, describe, prepare
+from voxemo.corpora.prepare import VoteRow, check_counts, check_layout, describe, prepare, unread_audio
 from voxemo.corpora.probe import Probe
 from voxemo.corpora.tree import CorpusTree
 
@@ -104,6 +104,18 @@ def test_an_utterance_of_a_corpus_with_several_languages_says_its_own_or_none(to
     prepared = describe(card, [spoken("s1", language="zh"), spoken("s2")])
 
     assert [one.language for one in prepared.utterances] == ["zh", "und"]
+
+
+def test_a_path_that_no_table_can_hold_is_refused_with_the_way_out(toy_card: CorpusCard) -> None:
+    # "Colère" in DOS encoding, as some archive tools leave it.
+    parsed = [dataclasses.replace(spoken("s1"), audio_path="speech/Col\udc8are.wav")]
+
+    with pytest.raises(
+        WrongLayout, match=r"file names in UTF-8, found 'speech/Col\\udc8are\.wav'\. Unpack the archive"
+    ):
+        describe(toy_card, parsed)
+    tree = CorpusTree({"speech/Col\udc8are.wav": ""})
+    assert unread_audio(toy_card, tree, []) == ["speech/Col\\udc8are.wav"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

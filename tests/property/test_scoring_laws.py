@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxemo.core.types import FAILURE_POLICIES
@@ -61,6 +61,7 @@ def values(scores: list[Score]) -> dict[tuple[str, str | None], float | None]:
     return {(score.metric, score.class_label): score.value for score in scores if score.fold_id == "pooled"}
 
 
+@settings(deadline=None)
 @given(hard_folds(), st.sampled_from(FAILURE_POLICIES), st.randoms())
 def test_renaming_the_labels_on_both_sides_changes_no_hard_metric(case, policy, random):
     size, fold = case
@@ -78,6 +79,7 @@ def test_renaming_the_labels_on_both_sides_changes_no_hard_metric(case, policy, 
         assert after["f1", names(size)[new]] == pytest.approx(before["f1", names(size)[old]])
 
 
+@settings(deadline=None)
 @given(soft_folds(), st.sampled_from(["uniform", "excluded"]), st.randoms())
 def test_renaming_the_labels_on_both_sides_changes_no_soft_metric(case, policy, random):
     size, fold = case
@@ -91,6 +93,7 @@ def test_renaming_the_labels_on_both_sides_changes_no_soft_metric(case, policy, 
         assert after[metric, None] == pytest.approx(before[metric, None], abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.data(), n_labels)
 def test_without_ties_renaming_the_labels_does_not_change_top1_either(data, size):
     unequal = st.permutations(range(1, size + 1)).map(lambda row: np.array([row]) / np.sum(row))
@@ -100,6 +103,7 @@ def test_without_ties_renaming_the_labels_does_not_change_top1_either(data, size
     assert soft.top1(gold, predicted) == soft.top1(gold[:, order], predicted[:, order])
 
 
+@settings(deadline=None)
 @given(hard_folds())
 def test_a_failed_answer_is_worth_least_as_wrong(case):
     size, fold = case
@@ -116,6 +120,7 @@ def test_a_failed_answer_is_worth_least_as_wrong(case):
     )
 
 
+@settings(deadline=None)
 @given(soft_folds())
 def test_a_failed_distribution_read_as_wrong_is_never_nearer_than_read_as_uniform(case):
     size, fold = case
@@ -129,6 +134,7 @@ def test_a_failed_distribution_read_as_wrong_is_never_nearer_than_read_as_unifor
     assert wrong["cosine", None] <= uniform["cosine", None] + 1e-12
 
 
+@settings(deadline=None)
 @given(st.data(), n_labels)
 def test_uniform_lies_between_the_truth_and_certainty_in_the_least_chosen_label(data, size):
     gold = data.draw(distributions(1, size))
@@ -141,6 +147,7 @@ def test_uniform_lies_between_the_truth_and_certainty_in_the_least_chosen_label(
         assert middle <= far + 1e-8
 
 
+@settings(deadline=None)
 @given(st.data(), n_labels)
 def test_symmetric_distances_are_symmetric_and_bounded(data, size):
     one, other = data.draw(distributions(3, size)), data.draw(distributions(3, size))
@@ -159,6 +166,7 @@ def test_symmetric_distances_are_symmetric_and_bounded(data, size):
         assert (there <= high + 1e-12).all()
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_any_two_distributions_however_extreme_have_finite_distances(p, q):
     one, other = np.array([[p, 1 - p]]), np.array([[q, 1 - q]])
@@ -167,6 +175,7 @@ def test_any_two_distributions_however_extreme_have_finite_distances(p, q):
         assert np.isfinite(metric.compute(one, other)).all()
 
 
+@settings(deadline=None)
 @given(hard_folds(), st.sampled_from(FAILURE_POLICIES), st.integers(1, 4), st.randoms())
 def test_dividing_the_utterances_into_folds_changes_no_pooled_score(case, policy, n_folds, random):
     size, fold = case
@@ -181,6 +190,7 @@ def test_dividing_the_utterances_into_folds_changes_no_pooled_score(case, policy
     assert values(score_hard(parts, label_names=names(size), policy=policy, resamples=0)) == whole
 
 
+@settings(deadline=None)
 @given(hard_folds(), st.sampled_from(FAILURE_POLICIES), st.integers(0, 2**32 - 1))
 def test_same_inputs_same_scores_and_one_fold_is_its_own_pool(case, policy, seed):
     size, fold = case
@@ -196,6 +206,7 @@ def test_same_inputs_same_scores_and_one_fold_is_its_own_pool(case, policy, seed
     assert by_fold[0] == by_fold[1] == by_fold[2]
 
 
+@settings(deadline=None)
 @given(hard_folds(), st.sampled_from(FAILURE_POLICIES))
 def test_every_hard_score_is_a_fraction_inside_the_range_of_its_interval(case, policy):
     size, fold = case
@@ -207,6 +218,7 @@ def test_every_hard_score_is_a_fraction_inside_the_range_of_its_interval(case, p
             assert 0 <= score.ci_low <= score.ci_high <= 1 + 1e-12
 
 
+@settings(deadline=None)
 @given(st.integers(2, 16), st.integers(1, 7))
 def test_a_vote_of_failures_alone_is_uniform_to_the_last_bit(size, n_variants):
     shares = ensembles.vote(np.full((1, n_variants), hard.FAILED), n_labels=size)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -27,6 +27,7 @@ def test_an_utterance_without_votes_in_the_label_set_has_no_soft_label():
     assert soft[1].tolist() == [0.75, 0.25]
 
 
+@settings(deadline=None)
 @given(vote_tables)
 def test_a_human_rater_is_the_plain_loop_over_every_vote_left_out(votes):
     rater = baselines.human_rater(votes)
@@ -44,6 +45,7 @@ def test_a_human_rater_is_the_plain_loop_over_every_vote_left_out(votes):
     assert expected == pytest.approx((rater.weights * total_variation(rater.gold, rater.predicted)).sum())
 
 
+@settings(deadline=None)
 @given(vote_tables)
 def test_each_utterance_of_the_human_row_weighs_one_and_its_gold_sums_to_one(votes):
     rater = baselines.human_rater(votes)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxemo.scoring.bootstrap import percentile_interval, resample_totals, resampling_units
@@ -41,6 +41,7 @@ def test_no_rows_are_no_units():
     assert units([]).n_units == 0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_each_resample_draws_as_many_units_as_there_are(n_units, seed):
     drawn = resample_totals(np.eye(n_units), resamples=7, rng=np.random.default_rng(seed))

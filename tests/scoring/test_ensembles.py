@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxemo.scoring.ensembles import mean_distribution, vote, vote_label
@@ -14,6 +14,7 @@ variants = st.integers(2, 8).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(variants)
 def test_the_vote_is_equation_two(case):
     n_labels, rows = case
@@ -22,6 +23,7 @@ def test_the_vote_is_equation_two(case):
     np.testing.assert_allclose(vote(np.array(rows), n_labels=n_labels), expected, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(variants)
 def test_the_order_of_the_variants_does_not_matter(case):
     n_labels, rows = case
@@ -43,6 +45,7 @@ def test_five_failed_answers_are_exactly_uniform_with_an_empty_label_set(n_label
     assert not label_sets(shares).any()
 
 
+@settings(deadline=None)
 @given(variants)
 def test_the_voted_label_has_the_most_votes_and_is_the_first_of_those(case):
     n_labels, rows = case

@@ -361,14 +361,14 @@ def test_the_interval_over_utterances_has_the_width_of_the_binomial_law():
 
 
 def test_speakers_who_are_all_right_or_all_wrong_widen_the_interval_to_that_of_so_many_answers():
-    names = speakers(400, n_speakers=20)
+    names = speakers(1000, n_speakers=100)
     correct = np.array([int(name[1:]) % 2 for name in names])
-    fold = HardFold(fold_id="1", gold=np.zeros(400, int), predicted=correct, speakers=names)
+    fold = HardFold(fold_id="1", gold=np.zeros(1000, int), predicted=correct, speakers=names)
 
     score = hard_scores([fold], resamples=2000)["1", "weighted_accuracy", None]
 
     assert score.ci_unit == "speaker"
-    assert score.ci_high - score.ci_low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 20), rel=0.1)
+    assert score.ci_high - score.ci_low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 100), rel=0.1)
 
 
 def test_folds_of_one_speaker_are_resampled_by_utterance_and_their_pool_by_speaker():

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -28,6 +28,7 @@ def table(pairs: list[tuple[int, int]]) -> np.ndarray:
     return hard.group_confusions(gold, predicted, np.zeros_like(gold), n_labels=N_LABELS, n_groups=1)[0]
 
 
+@settings(deadline=None)
 @given(answers)
 def test_confusions_equal_scikit_learn_with_failed_answers_as_the_last_column(pairs):
     gold, predicted = columns(pairs)
@@ -37,6 +38,7 @@ def test_confusions_equal_scikit_learn_with_failed_answers_as_the_last_column(pa
     np.testing.assert_array_equal(expected[:N_LABELS], table(pairs))
 
 
+@settings(deadline=None)
 @given(answers)
 def test_overall_metrics_equal_scikit_learn(pairs):
     gold, predicted = columns(pairs)
@@ -51,6 +53,7 @@ def test_overall_metrics_equal_scikit_learn(pairs):
     assert f1_score(gold, predicted, average="macro", **options) == pytest.approx(hard.macro_f1(table(pairs)))
 
 
+@settings(deadline=None)
 @given(answers)
 def test_class_metrics_equal_scikit_learn_and_are_undefined_where_it_divides_by_zero(pairs):
     gold, predicted = columns(pairs)
@@ -65,6 +68,7 @@ def test_class_metrics_equal_scikit_learn_and_are_undefined_where_it_divides_by_
     np.testing.assert_allclose(expected_f1, hard.f1(table(pairs)))
 
 
+@settings(deadline=None)
 @given(answers.filter(lambda pairs: all(predicted >= 0 for _, predicted in pairs)))
 def test_without_failures_micro_f1_is_weighted_accuracy(pairs):
     assert hard.weighted_accuracy(table(pairs)) == pytest.approx(hard.micro_f1(table(pairs)))
@@ -99,6 +103,7 @@ def test_every_metric_of_an_empty_table_is_undefined(metric):
     assert np.isnan(metric(np.zeros((N_LABELS, N_LABELS + 1)))).all()
 
 
+@settings(deadline=None)
 @given(answers, st.integers(1, 5), st.randoms())
 def test_confusions_of_groups_sum_to_those_of_all(pairs, n_groups, random):
     gold, predicted = columns(pairs)

@@ -402,7 +402,8 @@ class RunManifest(Document):
     voxemo_version: Text
     git_commit: str | None
     git_dirty: bool | None
-    command: Text
+    command: str | None
+    """The command line, folders reduced to their names; None when it was not one."""
     protocol: Text
     """``zero-shot``, or the name that the user gave to another protocol."""
     plan_sha256: Text

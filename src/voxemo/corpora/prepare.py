@@ -115,13 +115,14 @@ def describe(
 
     Raises:
         UnmappedLabel: a code that the card neither maps nor drops.
-        WrongLayout: two utterances of one name, one without the intended label in a corpus whose gold labels are
-            those, or votes that are no positive finite numbers.
+        WrongLayout: two utterances of one name, a path that is no UTF-8, no intended label in a corpus whose gold
+            labels are those, or votes that are not finite numbers from 0 up.
     """
     rows = sorted(
         zip(parsed, repeat(UNPROBED, len(parsed)) if probes is None else probes, strict=True),
         key=lambda row: nfc(row[0].stem),
     )
+    _refuse_unwritable_names(card, parsed)
     _refuse_double_stems(card, [one for one, _ in rows])
     utterances = tuple(_utterance(card, one, found) for one, found in rows)
     votes = tuple(vote for one, _ in rows for vote in _votes(card, one))
@@ -132,6 +133,22 @@ def describe(
         card, utterances, votes, silent=silent, unread=tuple(sorted(unread)), audio_known=probes is not None
     )
     return Prepared(utterances=utterances, votes=votes, report=report)
+
+
+def _refuse_unwritable_names(card: CorpusCard, parsed: Iterable[ParsedUtterance]) -> None:
+    """Python reads a name that is no UTF-8 with stand-ins that no table can hold; old zip files give such names."""
+    unwritable = [one.audio_path for one in parsed if not _is_utf8(one.audio_path)]
+    if unwritable:
+        raise WrongLayout(
+            card.corpus_id,
+            expected="file names in UTF-8",
+            found=listing(unwritable),
+            hint="Unpack the archive again with the encoding of its names, such as `unzip -O cp850`.",
+        )
+
+
+def _is_utf8(name: str) -> bool:
+    return name.encode(errors="replace").decode() == name
 
 
 def _refuse_double_stems(card: CorpusCard, parsed: Iterable[ParsedUtterance]) -> None:
@@ -275,7 +292,7 @@ def check_counts(card: CorpusCard, report: PrepareReport) -> None:
             corpus_id=card.corpus_id,
             differences=report.differences,
             hint="An incomplete download or a second copy of some files is the usual cause. "
-            f"`voxemo prepare {card.corpus_id} --partial` goes on with what is there, and every run says so.",
+            f"`voxemo prepare {card.corpus_id} --root FOLDER --partial` goes on with what is there; every run says so.",
         )
 
 
@@ -386,4 +403,5 @@ def unread_audio(card: CorpusCard, tree: CorpusTree, parsed: Iterable[ParsedUtte
     """Audio files that no utterance comes from, sorted: those with an ending that the card's audio files have."""
     endings = tuple({PurePosixPath(pattern).suffix.casefold() for pattern in card.audio_files})
     read = {one.audio_path for one in parsed}
-    return [path for path in map(str, tree.files()) if path.casefold().endswith(endings) and path not in read]
+    unread = (path for path in map(str, tree.files()) if path.casefold().endswith(endings) and path not in read)
+    return [path.encode(errors="backslashreplace").decode() for path in unread]

@@ -90,7 +90,7 @@ def plan_run(
     model: str,
     split_id: str = "protocol",
     options: PlanOptions | None = None,
-    command: str = "",
+    command: str | None = None,
 ) -> Path:
     """Write a run folder; the same plan again gives the same folder, with its answers kept.
 
@@ -101,7 +101,7 @@ def plan_run(
         model: name of a model card, or path to one.
         split_id: name of a split that `voxemo split` made.
         options: differences from the protocol.
-        command: the command line, for the manifest.
+        command: the command line, for the manifest; None when there was none.
 
     Returns:
         The run folder.

@@ -41,7 +41,7 @@ def run_line(
     split_id: str = "protocol",
     options: PlanOptions | None = None,
     backend_options: dict[str, Any] | None = None,
-    command: str = "",
+    command: str | None = None,
     bar: ProgressBar,
     resamples: int = 1000,
 ) -> RunResult:
