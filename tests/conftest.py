@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Shared machines pause; a law is about what holds, never about how long it takes.
+settings.register_profile("voxemo", deadline=None)
+settings.load_profile("voxemo")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

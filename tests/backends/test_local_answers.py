@@ -54,8 +54,8 @@ def card(checkpoints: dict[str, Path], family_id: str) -> Any:
 
 @pytest.fixture
 def every_question(ask: Ask) -> list[Question]:
-    """Ten prompts about each of five clips, shuffled."""
-    questions = [ask(seconds, prompt) for seconds in SECONDS for prompt in TEN_PROMPTS]
+    """Each of ten prompts about two of five clips, shuffled."""
+    questions = [ask(SECONDS[(n + k) % 5], prompt) for n, prompt in enumerate(TEN_PROMPTS) for k in (0, 2)]
     random.Random(0).shuffle(questions)
     return questions
 
@@ -201,7 +201,7 @@ def test_a_batch_answers_token_for_token_as_single_questions_do(
 def test_the_order_of_questions_and_the_batch_size_decide_no_answer(
     backend: LocalBackend, card: Any, every_question: list[Question]
 ) -> None:
-    questions = every_question[:20]
+    questions = every_question[:12]
     expected = said(backend.answer(questions))
 
     assert said(backend.answer(questions[::-1])) == expected[::-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 
 from tiny_checkpoints import BUILDERS, tiny_card
@@ -49,7 +50,7 @@ def test_a_card_and_a_checkpoint_of_two_families_are_an_error_that_names_both(
 def test_a_card_that_names_another_class_than_the_checkpoint_is_refused(
     checkpoints: dict[str, Path], family_id: str
 ) -> None:
-    with pytest.raises(BackendError, match="with the class VoxtralForConditionalGeneration, but the checkpoint"):
+    with pytest.raises(BackendError, match=r"with the class VoxtralForConditionalGeneration, but .* Correct the card"):
         load(tiny_card(checkpoints[family_id], family_id, architecture="VoxtralForConditionalGeneration"))
 
 
@@ -108,6 +109,27 @@ def test_weights_that_the_checkpoint_lacks_are_not_made_up(folder: Path, family_
     model.save_pretrained(folder, state_dict=weights)
 
     with pytest.raises(BackendError, match=r"lacks weights that its class needs: 'lm_head\.weight'"):
+        load(tiny_card(folder, family_id))
+
+
+def test_a_model_that_does_not_fit_into_the_devices_memory_is_an_error(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(transformers.Qwen2AudioForConditionalGeneration, "to", exhausted)
+
+    with pytest.raises(BackendError, match=r"cannot be loaded: CUDA out of memory. Use a device with more free memory"):
+        load(tiny_card(checkpoints["qwen2-audio"], "qwen2-audio"))
+
+
+def test_a_tokenizer_without_a_padding_token_is_refused(folder: Path, family_id: str) -> None:
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings["pad_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+    with pytest.raises(BackendError, match="no stop token or no padding token"):
         load(tiny_card(folder, family_id))
 
 
@@ -233,15 +255,16 @@ def test_what_a_card_declares_and_the_backend_would_not_do_is_refused(
     [
         ({"dtype": "int4"}, "no dtype 'int4' here. Use one of bfloat16, float16, float32"),
         ({"device": "abacus"}, "no device 'abacus'"),
-        ({"device": "cuda"}, "torch sees no GPU here"),
+        ({"device": "cuda"}, "'cuda' was asked for, but torch sees 0 GPUs here"),
+        ({"device": "cuda:3"}, "'cuda:3' was asked for"),
         ({"batch_size": 0}, "must be 1 or more, not 0"),
     ],
-    ids=["dtype", "device", "no GPU", "batch size"],
+    ids=["dtype", "device", "no GPU", "no such GPU", "batch size"],
 )
 def test_options_that_cannot_be_met_are_named(
     checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
 
     with pytest.raises(BackendError, match=message):
         load(tiny_card(checkpoints["qwen2-audio"], "qwen2-audio"), **options)

@@ -15,8 +15,8 @@ from voxemo.corpora.tree import CorpusTree
 # Every column of the provider's tables that the parser needs, and some that it does not.
 TABULATED_HEADER = ("", *CODES, "fileName", "numResponses", "agreement", "emoVote", "meanEmoResp")
 ANSWERS_HEADER = ("", "localid", "ans", "queryType", "clipNum", "clipName", "respEmo", "respLevel", "dispEmo")
-ACTORS_TABLE = '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Unspecified","Not Hispanic"\n'
-CLIP = "1001_IEO_SAD_HI"
+ACTORS_TABLE = '"ActorID","Age","Sex","Race","Ethnicity"\n9001,34,"Female","Unspecified","Not Hispanic"\n'
+CLIP = "9001_IEO_SAD_HI"
 AUDIO = {f"AudioWAV/{CLIP}.wav": ""}
 
 
@@ -80,7 +80,7 @@ def test_recordings_alone_are_enough_and_the_report_says_what_is_missing() -> No
 def test_actors_and_sentences_are_known() -> None:
     (one,) = parse(CorpusTree(AUDIO | {"VideoDemographics.csv": ACTORS_TABLE}))
 
-    assert (one.speaker_id, one.speaker_gender, one.speaker_age) == ("1001", "male", 51)
+    assert (one.speaker_id, one.speaker_gender, one.speaker_age) == ("9001", "female", 34)
     assert one.transcript == "It's eleven o'clock."
 
 
@@ -103,7 +103,7 @@ def test_actors_and_sentences_are_known() -> None:
         (TABULATED, table(TABULATED_HEADER, [vote_row(1, 7, CLIP, counts(S=1), "S")]).replace(",1,", ",one,"), "'one'"),
         (
             "VideoDemographics.csv",
-            ACTORS_TABLE.replace("51", "NA"),
+            ACTORS_TABLE.replace("34", "NA"),
             "whole numbers in 'VideoDemographics.csv', found 'NA'",
         ),
     ],

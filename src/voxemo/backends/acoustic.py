@@ -46,6 +46,7 @@ N_MELS = 40
 N_CONTRAST_BANDS = 5
 Z_MOST = 5.0
 MOST_JOBS = 4
+BATCH_SIZE = 256
 FLOOR = 1e-10
 DB_FLOOR = 10 * np.log10(FLOOR)
 
@@ -208,7 +209,7 @@ def extract_features(
         MissingDependency: librosa is not installed.
     """
     _librosa()
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     limits = limits or AudioLimits()
     vectors: dict[str, Array] = {}
@@ -369,7 +370,7 @@ class AcousticBackend:
         *,
         folder: Path | str = ".",
         jobs: int | None = None,
-        batch_size: int = 256,
+        batch_size: int = BATCH_SIZE,
     ) -> None:
         _librosa()
         self._card = card
@@ -459,6 +460,13 @@ def _load_weights(card: ModelCard, folder: Path) -> AcousticWeights:
     return AcousticWeights.from_bytes(content)
 
 
-def create(card: ModelCard, generation: Generation, **options: Any) -> AcousticBackend:
+def create(
+    card: ModelCard,
+    generation: Generation,
+    *,
+    folder: Path | str = ".",
+    jobs: int | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> AcousticBackend:
     """Load a trained baseline; the options are those of ``AcousticBackend``."""
-    return AcousticBackend(card, generation, **options)
+    return AcousticBackend(card, generation, folder=folder, jobs=jobs, batch_size=batch_size)

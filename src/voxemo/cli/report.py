@@ -9,6 +9,8 @@ import typer
 from voxemo.cli.common import JsonOption, console, emit, say, shown_path
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from voxemo.reports.scoreboard import Board, FinishedRun
 
 
@@ -72,41 +74,66 @@ def show_report(
             say(f"wrote {shown_path(path)}")
 
 
+DROPPED_FIRST = ("MSE", "miF1 %", "TVD", "cos x100", "maF1 %", "top-1 %", "KLD")
+"""Columns that a narrow terminal does without, the least telling first; Markdown and CSV have them all."""
+
+
 def print_boards(made: "Sequence[Board]") -> None:
     """Print boards: runs first, then reference rows, then published figures."""
-    from rich.table import Table
     from rich.text import Text
 
     from voxemo.reports.scoreboard import table_rows
 
     screen = console()
     for board in made:
-        header, *rows = table_rows(board)
-        table = Table(show_edge=False, pad_edge=False, header_style="bold")
-        for index, name in enumerate(header):
-            table.add_column(name, justify="right" if index > 2 else "left", no_wrap=index > 2)
-        kind = None
-        for entry, row in zip(board.entries, rows, strict=True):
-            if kind not in (None, entry.kind):
-                table.add_section()
-            kind = entry.kind
-            table.add_row(*(Text(cell, style="" if entry.kind == "run" else "dim") for cell in row))
         screen.print()
         screen.print(Text(board.title, style="bold"))
-        style = "" if board.speaker_independent else "yellow"
-        screen.print(Text(board.split_line, style=style))
+        screen.print(Text(board.split_line, style="" if board.speaker_independent else "yellow"))
+        header = table_rows(board)[0]
+        dropped: list[str] = []
+        table = _board_table(board, dropped)
+        for name in DROPPED_FIRST:
+            if screen.measure(table).maximum <= screen.width:
+                break
+            dropped.append(name)
+            table = _board_table(board, dropped)
         screen.print(table)
-        for entry in board.entries:
-            if entry.kind == "run" and entry.note:
-                screen.print(Text(f"  {entry.model}, {entry.system}: {entry.note}", style="dim"))
-        for note in board.notes:
+        notes = [
+            f"{entry.model}, {entry.system}: {entry.note}"
+            for entry in board.entries
+            if entry.kind == "run" and entry.note
+        ]
+        hidden = [name for name in dropped if name in header]
+        if hidden:
+            notes.append(f"Not shown in this narrow terminal: {', '.join(hidden)}. `--out FOLDER` writes all columns.")
+        for note in (*notes, *board.notes):
             screen.print(Text(f"  {note}", style="dim"))
+
+
+def _board_table(board: "Board", dropped: Sequence[str]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from voxemo.reports.scoreboard import table_rows
+
+    header, *rows = table_rows(board)
+    kept = [index for index, name in enumerate(header) if name not in dropped]
+    table = Table(show_edge=False, pad_edge=False, header_style="bold", padding=0)
+    for index in kept:
+        table.add_column(header[index], justify="right" if index > 2 else "left", no_wrap=True)
+    kind = board.entries[0].kind if board.entries else None
+    for entry, row in zip(board.entries, rows, strict=True):
+        if entry.kind != kind:
+            table.add_section()
+        kind = entry.kind
+        table.add_row(*(Text(row[index], style="" if kind == "run" else "dim") for index in kept))
+    return table
 
 
 def print_conventions(runs: "Sequence[FinishedRun]", reading: str) -> None:
     """Print what each system would score under each convention for failed answers, where any answer failed."""
     from voxemo.cli.common import table
-    from voxemo.reports.scoreboard import convention_rows
+    from voxemo.reports.scoreboard import convention_rows, prompt_title
 
     rows = [row for row in convention_rows(runs, reading=reading).iter_rows(named=True) if row["failure_rate"]]
     if not rows:
@@ -119,7 +146,7 @@ def print_conventions(runs: "Sequence[FinishedRun]", reading: str) -> None:
             [
                 [
                     row["run_id"],
-                    row["system_id"],
+                    prompt_title(row["system_id"]),
                     f"{100 * row['failure_rate']:.1f}",
                     *(
                         "-" if row.get(name) is None else f"{100 * row[name]:.1f}"

@@ -80,18 +80,20 @@ def _lenient(answer: Answer, label_set: LabelSet, finish: str) -> LabelReading:
     line, *below = answer.text[field.start : field.start + MAX_LABEL_CHARS].splitlines() or [""]
     raw = raw_label(line)
     word, repairs = clean_word(line)
-    if not word:
-        return _next_line(below, label_set, finish, LabelReading(raw=raw, repairs=(*field.repairs, *repairs)))
     label, by = label_of_phrase(word, label_set)
     if label is not None:
         return LabelReading(label=label, raw=raw, repairs=_once(*field.repairs, *repairs, *by))
+    if not field.marked:
+        # Without a colon the words "final label" may stand in any sentence; only a label alone made them a field.
+        return LabelReading(reason=absence_reason(answer.text, finish))
+    if not word:
+        return _next_line(below, label_set, finish, LabelReading(raw=raw, repairs=(*field.repairs, *repairs)))
     mentions = find_mentions(word, label_set)
-    # Without a colon the words "final label" may stand in any sentence, so only a label by itself counts.
-    if field.marked and len(mentions.labels) == 1 and not mentions.negated and not mentions.listed:
+    if len(mentions.labels) == 1 and not mentions.negated and not mentions.listed:
         # The ends of a sentence were taken off in vain: its words are found without that.
         mattered = (repair for repair in repairs if repair not in ("quotes", "punctuation"))
         return LabelReading(label=min(mentions.labels), raw=raw, repairs=_once(*field.repairs, *mattered, "sentence"))
-    return LabelReading(raw=raw, reason=_reason(word, label_set, finish))
+    return LabelReading(raw=raw, reason=_reason(line, label_set, finish))
 
 
 def _next_line(below: list[str], label_set: LabelSet, finish: str, field: LabelReading) -> LabelReading:
@@ -124,14 +126,14 @@ def _bare_label(answer: Answer, label_set: LabelSet, finish: str) -> LabelReadin
 
 def _reason(line: str, label_set: LabelSet, finish: str) -> str:
     """Why a label field that is there gives no label."""
-    if not line.strip():
+    word, _ = clean_word(line)
+    if not word:
         return "cut_off" if finish == "length" else "empty_field"
     if is_refusal(line):
         return "refusal"
-    word, _ = clean_word(line)
-    mentions = find_mentions(word, label_set)
     if label_of_phrase(word, label_set)[0] is not None:
         return "out_of_set"
+    mentions = find_mentions(word, label_set)
     if len(mentions.labels) > 1 or mentions.listed:
         return "several_labels"
     return "negated" if mentions.labels and mentions.negated else "out_of_set"

@@ -40,7 +40,7 @@ _ENDS = _ENCLOSING | _PUNCTUATION
 _MARKUP = re.compile(
     r"</?(?:b|i|u|em|strong|code|span|p|br|div|font|mark|label|answer)(?:\s[^<>]{0,100})?/?>"
     r"|\\(?:boxed|text|textbf|mathbf|mathrm)(?=\{)"
-    rf"|[{MARKUP}]",
+    rf"|[{MARKUP}$]",
     re.IGNORECASE,
 )
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from voxemo.core.labels import LabelSet
 from voxemo.core.types import ParsedPrediction, Reading
-from voxemo.parsing.fields import EMOTION_DISTRIBUTION, MAX_OBJECT_CHARS, Answer
+from voxemo.parsing.fields import EMOTION_DISTRIBUTION, FINAL_LABEL, MAX_OBJECT_CHARS, Answer
 from voxemo.parsing.hard import read_label
-from voxemo.parsing.marks import PERCENTS, QUOTES
+from voxemo.parsing.marks import MARKUP, PERCENTS, QUOTES
 from voxemo.parsing.objects import Pairs, decode_object, loose_object
 from voxemo.parsing.reasons import UnreadableError, absence_reason
 from voxemo.parsing.repair import clean_characters, clean_word, label_of_word
@@ -97,7 +97,7 @@ def _strict(answer: Answer, label_set: LabelSet, finish: str) -> tuple[float, ..
         raise UnreadableError(absence_reason(answer.text, finish))
     body = answer.text[start : start + MAX_OBJECT_CHARS].lstrip()
     if not body.startswith("{"):
-        raise UnreadableError(_no_object_reason(answer, start, finish))
+        raise UnreadableError(_no_object_reason(body, finish))
     distribution, _ = _distribution(
         decode_object(body, finish=finish),
         label_set,
@@ -107,11 +107,12 @@ def _strict(answer: Answer, label_set: LabelSet, finish: str) -> tuple[float, ..
     return distribution
 
 
-def _no_object_reason(answer: Answer, start: int, finish: str) -> str:
-    if answer.label_line(start).strip():
-        return "not_an_object"
-    at_the_end = not answer.text[start : start + MAX_OBJECT_CHARS].strip()
-    return "cut_off" if at_the_end and finish == "length" else "empty_field"
+def _no_object_reason(body: str, finish: str) -> str:
+    """Why no object begins where a distribution should: nothing, the next field, or something else stands there."""
+    rest = body.lstrip().lstrip(MARKUP)
+    if not rest:
+        return "cut_off" if finish == "length" else "empty_field"
+    return "empty_field" if FINAL_LABEL.loose.match(rest) else "not_an_object"
 
 
 def _number(value: object) -> tuple[float | None, Repairs]:
@@ -144,19 +145,25 @@ def _lenient(answer: Answer, label_set: LabelSet, finish: str) -> tuple[tuple[fl
 def _find_body(answer: Answer, finish: str) -> tuple[str, Repairs]:
     """The text from the object's opening bracket on, and the repairs that finding it took."""
     field = answer.loose_field(EMOTION_DISTRIBUTION)
-    if field is None:
-        if answer.text.count("{") != 1:
-            raise UnreadableError(absence_reason(answer.text, finish))
-        start = answer.text.index("{")
-        return answer.text[start : start + MAX_OBJECT_CHARS], ("bare_object",)
-    piece = answer.text[field.start : field.start + MAX_OBJECT_CHARS]
-    body = _PRELUDE.sub("", piece, count=1)
-    dress = piece.removesuffix(body).strip()
-    if not body.startswith("{"):
-        raise UnreadableError(_no_object_reason(answer, field.start, finish))
+    if field is not None:
+        piece = answer.text[field.start : field.start + MAX_OBJECT_CHARS]
+        body = _PRELUDE.sub("", piece, count=1)
+        if body.startswith("{"):
+            dress = set(piece.removesuffix(body).strip())
+            return body, (*field.repairs, *_dress_repairs(dress))
+        if field.marked:
+            raise UnreadableError(_no_object_reason(body, finish))
+    # Without a colon the name may stand in any sentence, and is no field if no object follows.
+    if answer.text.count("{") != 1:
+        raise UnreadableError(absence_reason(answer.text, finish))
+    start = answer.text.index("{")
+    return answer.text[start : start + MAX_OBJECT_CHARS], ("bare_object",)
+
+
+def _dress_repairs(dress: set[str]) -> Repairs:
     if not dress:
-        return body, field.repairs
-    return body, (*field.repairs, "markup" if set(dress) <= set("*_~") else "code_fence")
+        return ()
+    return ("markup",) if dress <= set("*_~") else ("code_fence",)
 
 
 def _loose_pairs(body: str, finish: str) -> tuple[Pairs, Repairs]:

@@ -4,7 +4,7 @@ A board holds only runs over the same corpus manifest, split, partition and labe
 listening) and published figures of the same corpus stand in it too, marked as such.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,17 +36,17 @@ SOFT_COLUMNS = (
 TITLES = {
     "unweighted_accuracy": "UA %",
     "weighted_accuracy": "WA %",
-    "macro_f1": "macro-F1 %",
-    "micro_f1": "micro-F1 %",
-    "soft_macro_f1": "macro-F1 %",
-    "soft_micro_f1": "micro-F1 %",
+    "macro_f1": "maF1 %",
+    "micro_f1": "miF1 %",
+    "soft_macro_f1": "maF1 %",
+    "soft_micro_f1": "miF1 %",
     "top1_accuracy": "top-1 %",
     "kld": "KLD",
     "jsd": "JSD",
     "tvd": "TVD",
     "cosine": "cos x100",
     "mse": "MSE",
-    "jsd_skill": "JSD skill",
+    "jsd_skill": "skill",
 }
 PERCENT = frozenset(
     {
@@ -62,10 +62,10 @@ PERCENT = frozenset(
 )
 
 REFERENCE_NAMES = {
-    "uniform": "uniform guess (no audio)",
-    "train_prior": "train prior (no audio)",
-    "majority": "most frequent training label (no audio)",
-    "human": "one human rater against the others",
+    "uniform": "uniform guess",
+    "train_prior": "train prior",
+    "majority": "train majority",
+    "human": "one human rater",
 }
 
 # Published names of the soft metrics, as the paper calls them, to ours.
@@ -121,10 +121,14 @@ class Board:
     """None on a board of hard labels."""
     reading: str
     failure_policy: str
-    ci_unit: str
     columns: tuple[str, ...]
     entries: tuple[Entry, ...]
     notes: tuple[str, ...]
+
+    @property
+    def main(self) -> str:
+        """The metric that rows are ordered by and that is shown with its interval."""
+        return "unweighted_accuracy" if self.vote_rule is None else "jsd"
 
     @property
     def title(self) -> str:
@@ -260,16 +264,23 @@ def _board(
         vote_rule=rule,
         reading=reading,
         failure_policy=policy,
-        ci_unit=", ".join(sorted(units)),
         columns=columns,
-        entries=(*sorted(entries, key=lambda e: _rank(e, columns[0]), reverse=True), *references.values(), *published),
-        notes=_notes(runs, rule, policy, bool(published)),
+        entries=(*sorted(entries, key=_by_main_metric(rule)), *references.values(), *published),
+        notes=_notes(
+            runs, rule, policy, units=", ".join(sorted(units)), references=references, has_published=bool(published)
+        ),
     )
 
 
-def _rank(entry: Entry, column: str) -> float:
-    cell = entry.cells.get(column)
-    return cell.value if cell is not None and cell.value is not None else float("-inf")
+def _by_main_metric(rule: str | None) -> Callable[[Entry], float]:
+    """Sort key that puts the best first: the highest UA on hard boards, the lowest JSD on soft ones."""
+    column, sign = ("unweighted_accuracy", -1) if rule is None else ("jsd", 1)
+
+    def key(entry: Entry) -> float:
+        cell = entry.cells.get(column)
+        return float("inf") if cell is None or cell.value is None else sign * cell.value
+
+    return key
 
 
 def _entries(rows: pl.DataFrame, run: FinishedRun, kind: Kind) -> list[Entry]:
@@ -327,18 +338,39 @@ def _published(corpus_id: str, partition: str, columns: Sequence[str], *, soft: 
     ]
 
 
-def _notes(runs: Sequence[FinishedRun], rule: str | None, policy: str, has_published: bool) -> tuple[str, ...]:
+def _notes(
+    runs: Sequence[FinishedRun],
+    rule: str | None,
+    policy: str,
+    *,
+    units: str,
+    references: Mapping[str, Entry],
+    has_published: bool,
+) -> tuple[str, ...]:
     first = runs[0].manifest
     worth = {
         "wrong": "counts as wrong" if rule is None else "is read as certainty in the label that raters chose least",
         "excluded": "is left out",
         "uniform": "counts as a uniform guess",
     }[policy]
-    notes = [f"A failed answer {worth}. Intervals: 95 %, bootstrap."]
+    unit = f", resampling by {units}" if units else ""
+    notes = ["UA and WA: unweighted and weighted accuracy; maF1, miF1: macro and micro F1."] if rule is None else []
+    notes.append(f"A failed answer {worth}. Intervals: 95 %, bootstrap{unit}.")
+    notes.append(
+        "Uniform guess, train prior and train majority hear no audio; what does not beat them has heard nothing."
+    )
     if rule is not None:
         notes.append(
-            "KLD with the floor 1e-10. Skill = 1 - JSD / JSD of the train prior: above 0 is better than no audio."
+            "maF1, miF1: F1 of the labels above 1/C. KLD: floor 1e-10. Skill = 1 - JSD / JSD of the train prior."
         )
+        human, uniform = references.get("human"), references.get("uniform")
+        if human is not None and uniform is not None:
+            notes.append(
+                f"One human rater against all the others, in turn, on {human.n} utterances with two or more votes; "
+                f"{(uniform.n or 0) - (human.n or 0)} with fewer are left out there."
+            )
+        else:
+            notes.append("No human rater: only shares of votes are published for this corpus, no counts.")
     if first.split.speaker_independent is False:
         notes.append("Not speaker-independent: speakers of the test part are in the training part too.")
     if first.corpus_card.synthetic:
@@ -388,23 +420,22 @@ def format_cell(metric: str, cell: Cell | None, *, interval: bool) -> str:
     return text
 
 
-def table_rows(board: Board, *, intervals: Literal["first", "all", "none"] = "first") -> list[list[str]]:
-    """A board as rows of text: header first."""
-    header = ["model", "training", "prompt", *(TITLES[c] for c in board.columns), "failed %", "n"]
-    rows = [header]
+def prompt_title(system: str) -> str:
+    """A prompt variant as the paper abbreviates it (``T+A+R``); other systems keep their name."""
+    return lookup.prompt(system)[0].name if system in lookup.prompt_names() else system
+
+
+def table_rows(board: Board) -> list[list[str]]:
+    """A board as rows of text, header first; the main metric comes with its interval."""
+    rows = [["model", "kind", "prompt", *(TITLES[c] for c in board.columns), "failed %", "n"]]
     for entry in board.entries:
         cells = [
-            format_cell(
-                column,
-                entry.cells.get(column),
-                interval=intervals == "all" or (intervals == "first" and index == 0),
-            )
-            for index, column in enumerate(board.columns)
+            format_cell(column, entry.cells.get(column), interval=column == board.main) for column in board.columns
         ]
         failed = "" if entry.failure_rate is None else f"{100 * entry.failure_rate:.1f}"
-        system = entry.system if entry.kind != "reference" else ""
-        training = entry.training if entry.kind == "run" else entry.kind
-        rows.append([entry.model, training, system, *cells, failed, "" if entry.n is None else str(entry.n)])
+        system = "" if entry.kind == "reference" else prompt_title(entry.system)
+        kind = entry.training if entry.kind == "run" else entry.kind
+        rows.append([entry.model, kind, system, *cells, failed, "" if entry.n is None else str(entry.n)])
     return rows
 
 
@@ -412,7 +443,7 @@ def markdown(made: Sequence[Board], conventions: pl.DataFrame) -> str:
     """The scoreboard as a Markdown document."""
     parts = ["# Scoreboard\n"]
     for board in made:
-        rows = table_rows(board, intervals="first")
+        rows = table_rows(board)
         parts.append(f"## {board.title}\n\n{board.split_line}\n")
         header, *body = ([_escape(cell) for cell in row] for row in rows)
         align = ["---", "---", "---", *("---:" for _ in header[3:])]
@@ -428,7 +459,7 @@ def markdown(made: Sequence[Board], conventions: pl.DataFrame) -> str:
         ]
         for row in conventions.iter_rows(named=True):
             lines.append(
-                [row["run_id"], row["system_id"], f"{100 * row['failure_rate']:.1f}"]
+                [row["run_id"], prompt_title(row["system_id"]), f"{100 * row['failure_rate']:.1f}"]
                 + [_percent(row.get(name)) for name in ("wrong", "excluded", "uniform")]
             )
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")

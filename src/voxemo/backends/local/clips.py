@@ -9,7 +9,7 @@ from voxemo.backends.base import Waveform
 from voxemo.core.cards import AudioLimits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedClip:
     """A clip as the model will hear it."""
 

@@ -64,13 +64,14 @@ def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_
         model, loading = getattr(transformers, family.architecture).from_pretrained(
             repository, dtype=weights_dtype, output_loading_info=True, **place
         )
+        model = model.to(target).eval()
         processor = transformers.AutoProcessor.from_pretrained(repository, **place)
     except (OSError, ValueError, RuntimeError, SafetensorError) as cause:
         raise BackendError(_why_not_loaded(card, cause)) from cause
     _check_weights(card, loading)
     _check_limits(card, family, processor)
     frame = _prompt_frame(card, processor)
-    return LoadedModel(family=family, model=model.to(target).eval(), processor=processor, prompt_frame=frame)
+    return LoadedModel(family=family, model=model, processor=processor, prompt_frame=frame)
 
 
 def render_chat(processor: Any, prompt: str) -> str:
@@ -141,8 +142,9 @@ def _device(name: str | None) -> Any:
         device = torch.device(name)
     except RuntimeError as cause:
         raise BackendError(f"There is no device {name!r}. Use cpu, cuda or cuda:N.") from cause
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BackendError(f"The device {name!r} was asked for, but torch sees no GPU here. Use cpu.")
+    n_gpus = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        raise BackendError(f"The device {name!r} was asked for, but torch sees {n_gpus} GPUs here. Use cpu or another.")
     return device
 
 
@@ -153,7 +155,7 @@ def _check_architecture(card: ModelCard, family: Family, found: list[str]) -> No
     declared = card.architecture or family.architecture
     if found == [family.architecture] == [declared]:
         return
-    fitting = [other.family_id for other in FAMILIES.values() if [other.architecture] == found]
+    fitting = [other.family_id for other in FAMILIES.values() if [other.architecture] == found and other != family]
     hint = f"Set family = {fitting[0]!r} on the card" if fitting else "Correct the card"
     raise BackendError(
         f"The card of {card.model_id!r} declares the family {family.family_id!r} with the class {declared}, but the "
@@ -165,7 +167,9 @@ def _check_architecture(card: ModelCard, family: Family, found: list[str]) -> No
 def _why_not_loaded(card: ModelCard, cause: Exception) -> str:
     lines = str(cause).strip().splitlines()
     said = lines[0] if lines else repr(cause)
-    if "trust_remote_code" in str(cause):
+    if isinstance(cause, torch.cuda.OutOfMemoryError):
+        step = "Use a device with more free memory, or a smaller dtype."
+    elif "trust_remote_code" in str(cause):
         step = "It brings its own code. Read that code, then pass trust_remote_code, or take another repository."
     elif Path(card.repository or "").is_dir():
         step = "The folder must hold a whole checkpoint: config.json, weights, tokenizer and processor files."
@@ -174,7 +178,7 @@ def _why_not_loaded(card: ModelCard, cause: Exception) -> str:
             "No folder of that name is here either. Download it on a machine with network, then set HF_HOME to that "
             "cache here, or name the downloaded folder as the card's repository."
         )
-    return f"The repository {card.repository!r} of {card.model_id!r} cannot be loaded: {said} {step}"
+    return f"The repository {card.repository!r} of {card.model_id!r} cannot be loaded: {said.rstrip(".")}. {step}"
 
 
 def _check_weights(card: ModelCard, loading: Mapping[str, Any]) -> None:
