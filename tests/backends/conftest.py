@@ -1,17 +1,27 @@
 """Questions about made-up clips, and tiny checkpoints shared by the tests that do not change them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tiny_checkpoints import BUILDERS
 from voxemo.backends.base import Question, Waveform
 from voxemo.core.labels import LabelSet
 
 Ask = Callable[..., Question]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on a busy machine make operations this small many times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

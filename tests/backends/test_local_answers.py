@@ -11,23 +11,19 @@ import transformers
 from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_card
 from voxemo.backends.base import Backend, Question, Waveform
 from voxemo.backends.local.engine import FirstLogits, LocalBackend, check_padding, create
+from voxemo.catalog.lookup import prompt, prompt_names
 from voxemo.core.errors import AudioError, BackendError
+from voxemo.core.labels import LabelSet
 from voxemo.core.types import Generation, Response
+from voxemo.prompts.render import render_prompt
 
 SHORT = Generation(max_new_tokens=12)
 SECONDS = (0.02, 0.4, 3.0, 31.0, 45.0)
-BLOCKS = (
-    "Decide the emotion directly from the audio.\n",
-    "Transcribe the spoken content from the audio as accurately as possible.\n",
-    "Describe acoustic and paralinguistic cues you hear (e.g., pitch, loudness).\n",
-    "Transcribe the spoken content.\nDescribe acoustic and paralinguistic cues you hear.\n",
-    "Transcribe the spoken content.\nDescribe the cues you hear.\nExplain how both support your final choice.\n",
+TEN_PROMPTS = tuple(
+    render_prompt(*prompt(name), label_set=LabelSet(("angry", "happy", "neutral", "sad")), form=form)
+    for name in prompt_names()
+    for form in ("hard", "distribution")
 )
-FORMATS = (
-    "Choose exactly one emotion label.\nFINAL LABEL: <one label>",
-    'Assign a probability.\nEMOTION DISTRIBUTION: {"Label1": prob1, "Label2": prob2, ...}\nFINAL LABEL: <one label>',
-)
-TEN_PROMPTS = tuple(block + form for block in BLOCKS for form in FORMATS)
 
 Ask = Callable[..., Question]
 
@@ -55,7 +51,7 @@ def card(checkpoints: dict[str, Path], family_id: str) -> Any:
 @pytest.fixture
 def every_question(ask: Ask) -> list[Question]:
     """Each of ten prompts about two of five clips, shuffled."""
-    questions = [ask(SECONDS[(n + k) % 5], prompt) for n, prompt in enumerate(TEN_PROMPTS) for k in (0, 2)]
+    questions = [ask(SECONDS[(n + k) % 5], text) for n, text in enumerate(TEN_PROMPTS) for k in (0, 2)]
     random.Random(0).shuffle(questions)
     return questions
 
@@ -63,12 +59,12 @@ def every_question(ask: Ask) -> list[Question]:
 # --- what is asked, and how it is decoded ------------------------------------------------------------------------
 
 
-def by_hand(folder: Path, family_id: str, prompt: str, samples: Waveform) -> tuple[int, list[int]]:
+def by_hand(folder: Path, family_id: str, text: str, samples: Waveform) -> tuple[int, list[int]]:
     """Number of prompt tokens, and the new tokens, from nothing but transformers."""
     model_class = {"qwen2-audio": "Qwen2Audio", "audio-flamingo-3": "AudioFlamingo3"}[family_id]
     model = getattr(transformers, f"{model_class}ForConditionalGeneration").from_pretrained(folder).eval()
     processor = transformers.AutoProcessor.from_pretrained(folder)
-    content = [{"type": "audio", "audio": samples}, {"type": "text", "text": prompt}]
+    content = [{"type": "audio", "audio": samples}, {"type": "text", "text": text}]
     inputs = processor.apply_chat_template(
         [{"role": "user", "content": content}],
         tokenize=True,
@@ -82,19 +78,19 @@ def by_hand(folder: Path, family_id: str, prompt: str, samples: Waveform) -> tup
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0])
-@pytest.mark.parametrize("prompt", [TEN_PROMPTS[0], TEN_PROMPTS[9]], ids=["direct", "reasoning, distribution"])
+@pytest.mark.parametrize("text", [TEN_PROMPTS[0], TEN_PROMPTS[9]], ids=["direct", "reasoning, distribution"])
 def test_an_answer_is_what_greedy_generate_gives_by_hand(
     backend: LocalBackend,
     checkpoints: dict[str, Path],
     family_id: str,
     ask: Ask,
     noise: Callable[[float], Waveform],
-    prompt: str,
+    text: str,
     seconds: float,
 ) -> None:
-    (response,) = backend.answer([ask(seconds, prompt)])
+    (response,) = backend.answer([ask(seconds, text)])
 
-    n_prompt, tokens = by_hand(checkpoints[family_id], family_id, prompt, noise(seconds))
+    n_prompt, tokens = by_hand(checkpoints[family_id], family_id, text, noise(seconds))
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoints[family_id])
     assert response.text == tokenizer.decode(tokens, skip_special_tokens=True)
     assert (response.n_prompt_tokens, response.n_new_tokens) == (n_prompt, len(tokens))
@@ -108,7 +104,7 @@ def test_the_checkpoints_own_sampling_and_repetition_penalty_are_not_used_and_no
     tmp_path: Path,
 ) -> None:
     plain = BUILDERS[family_id](tmp_path / "plain", generation={})
-    questions = [ask(0.4, prompt) for prompt in TEN_PROMPTS]
+    questions = [ask(0.4, text) for text in TEN_PROMPTS]
 
     hostile = said(backend.answer(questions))
 
@@ -138,16 +134,16 @@ def test_an_answer_ends_at_the_checkpoints_stop_token(
     noise: Callable[[float], Waveform],
     tmp_path: Path,
 ) -> None:
-    answers = backend.answer([ask(3.0, prompt) for prompt in TEN_PROMPTS])
-    prompt = next(p for p, r in zip(TEN_PROMPTS, answers, strict=True) if (r.finish, r.n_new_tokens) == ("length", 12))
-    _, tokens = by_hand(checkpoints[family_id], family_id, prompt, noise(3.0))
+    answers = backend.answer([ask(3.0, text) for text in TEN_PROMPTS])
+    text = next(t for t, r in zip(TEN_PROMPTS, answers, strict=True) if (r.finish, r.n_new_tokens) == ("length", 12))
+    _, tokens = by_hand(checkpoints[family_id], family_id, text, noise(3.0))
     folder = BUILDERS[family_id](tmp_path / "stops", generation={})
     settings = transformers.GenerationConfig.from_pretrained(folder)
     settings.eos_token_id = [*settings.eos_token_id, tokens[4]]
     settings.save_pretrained(folder)
 
     stopping = create(tiny_card(folder, family_id), SHORT)
-    stopped, _ = stopping.answer([ask(3.0, prompt), ask(0.4, TEN_PROMPTS[0])])
+    stopped, _ = stopping.answer([ask(3.0, text), ask(0.4, TEN_PROMPTS[0])])
 
     n_new_tokens = tokens.index(tokens[4]) + 1
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -158,7 +154,7 @@ def test_an_answer_ends_at_the_checkpoints_stop_token(
 
 def test_sampled_answers_come_again_whatever_stands_beside_them(card: Any, ask: Ask) -> None:
     sampling = Generation(max_new_tokens=12, do_sample=True, temperature=1.5, seed=7)
-    questions = [ask(seconds, prompt) for seconds in (0.4, 1.0) for prompt in TEN_PROMPTS[:2]]
+    questions = [ask(seconds, text) for seconds in (0.4, 1.0) for text in TEN_PROMPTS[:2]]
     backend = create(card, sampling)
 
     answers = said(backend.answer(questions))
@@ -214,8 +210,8 @@ def test_no_questions_give_no_answers(backend: LocalBackend) -> None:
 
 def test_answers_depend_on_what_is_heard(backend: LocalBackend, ask: Ask) -> None:
     silence = np.zeros(48_000, np.float32)
-    heard = [ask(3.0, prompt) for prompt in TEN_PROMPTS]
-    unheard = [ask(3.0, prompt, audio_key="silence", load_audio=lambda: silence) for prompt in TEN_PROMPTS]
+    heard = [ask(3.0, text) for text in TEN_PROMPTS]
+    unheard = [ask(3.0, text, audio_key="silence", load_audio=lambda: silence) for text in TEN_PROMPTS]
 
     answers = backend.answer([*heard, *unheard])
 
@@ -233,7 +229,7 @@ def test_each_clip_is_decoded_once_however_many_prompts_ask_about_it(
         return noise(seconds)
 
     backend.answer(
-        [ask(s, prompt, load_audio=lambda s=s: load(s)) for prompt in TEN_PROMPTS for s in (0.4, 1.0)]  # type: ignore
+        [ask(s, text, load_audio=lambda s=s: load(s)) for text in TEN_PROMPTS for s in (0.4, 1.0)]  # type: ignore
     )
 
     assert sorted(decoded) == [0.4, 1.0]
@@ -256,7 +252,7 @@ def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch, model_class: Any) -
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(
     backends: dict[str, LocalBackend], ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend, questions = backends["qwen2-audio"], [ask(0.4, prompt) for prompt in TEN_PROMPTS[:7]]
+    backend, questions = backends["qwen2-audio"], [ask(0.4, text) for text in TEN_PROMPTS[:7]]
     expected = said(backend.answer(questions))
     sizes = fail_above(2, monkeypatch, transformers.Qwen2AudioForConditionalGeneration)
 

@@ -11,7 +11,10 @@ import transformers
 
 from tiny_checkpoints import BUILDERS, tiny_card
 from voxemo.backends.local import loading
+from voxemo.backends.local.clips import n_samples
 from voxemo.backends.local.engine import create
+from voxemo.backends.local.families import FAMILIES
+from voxemo.catalog.lookup import model_card, model_names
 from voxemo.core.cards import AudioLimits, ModelCard, TrainingRecord
 from voxemo.core.errors import BackendError, MissingDependency
 from voxemo.core.types import Generation
@@ -35,6 +38,24 @@ def test_a_checkpoint_is_loaded_from_a_relative_folder(
     monkeypatch.chdir(folder.parent)
 
     assert load(tiny_card(Path(family_id), family_id)).effective()["family"] == family_id
+
+
+@pytest.mark.parametrize(
+    "card", [card for card in map(model_card, model_names()) if card.family in FAMILIES], ids=lambda card: card.model_id
+)
+def test_a_built_in_card_of_a_known_family_runs_a_checkpoint_of_its_class(
+    checkpoints: dict[str, Path], card: ModelCard, ask: Any
+) -> None:
+    family = FAMILIES[str(card.family)]
+    backend = load(card.model_copy(update={"repository": str(checkpoints[family.family_id])}))
+
+    (response,) = backend.answer([ask(0.02)])
+
+    assert (response.error, response.audio_handling) == (None, "padded")
+    effective = backend.effective()
+    assert (effective["architecture"], effective["dtype"]) == (card.architecture, card.dtype)
+    assert effective["audio"]["max_s"] == effective["audio"]["longest_s"]
+    assert family.n_audio_tokens(n_samples(4.0)) == 4 * (card.audio.tokens_per_s or 0)
 
 
 def test_a_card_and_a_checkpoint_of_two_families_are_an_error_that_names_both(

@@ -8,10 +8,8 @@ Training is in ``training.acoustic``; this module says what the features are and
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -45,7 +43,6 @@ N_MFCC = 20
 N_MELS = 40
 N_CONTRAST_BANDS = 5
 Z_MOST = 5.0
-MOST_JOBS = 4
 BATCH_SIZE = 256
 FLOOR = 1e-10
 DB_FLOOR = 10 * np.log10(FLOOR)
@@ -194,15 +191,16 @@ def extract_features(
     clips: Mapping[str, Callable[[], Waveform]],
     *,
     limits: AudioLimits | None = None,
-    jobs: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Features:
-    """Read clips and compute their features.
+    """Read clips and compute their features, one after the other.
+
+    A clip of some seconds takes about 10 ms. Threads gain nothing, since many small calls hold the interpreter; to use
+    more processors, give each a share of the clips.
 
     Args:
         clips: name to what loads the clip; an AudioError that it raises is kept as the clip's reason.
         limits: the card's policy for clips too short or too long; by default that of a card that declares none.
-        jobs: threads that read and compute; by default one per processor, four at most.
         on_progress: called with (clips done, clips in all).
 
     Raises:
@@ -215,21 +213,17 @@ def extract_features(
     vectors: dict[str, Array] = {}
     refused: dict[str, str] = {}
     handling: dict[str, str | None] = {}
-
-    def work(load: Callable[[], Waveform]) -> tuple[Array, str | None] | str:
-        try:
-            clip = fit_clip(load(), limits)
-        except AudioError as error:
-            return str(error)
-        return clip.reason if isinstance(clip, RefusedClip) else (clip_features(clip.samples), clip.handling)
-
     # The products are small: with threads of its own the linear algebra library spends four times the processor time.
-    with threadpool_limits(1), ThreadPoolExecutor(jobs or min(os.cpu_count() or 1, MOST_JOBS)) as pool:
-        for done, (name, result) in enumerate(zip(clips, pool.map(work, clips.values()), strict=True), start=1):
-            if isinstance(result, str):
-                refused[name] = result
+    with threadpool_limits(1):
+        for done, (name, load) in enumerate(clips.items(), start=1):
+            try:
+                clip = fit_clip(load(), limits)
+            except AudioError as error:
+                clip = RefusedClip(str(error))
+            if isinstance(clip, RefusedClip):
+                refused[name] = clip.reason
             else:
-                vectors[name], handling[name] = result
+                vectors[name], handling[name] = clip_features(clip.samples), clip.handling
             if on_progress is not None:
                 on_progress(done, len(clips))
     return Features(vectors=vectors, refused=refused, handling=handling, limits=limits)
@@ -355,7 +349,6 @@ class AcousticBackend:
         card: a card that `voxemo train` wrote.
         generation: kept out of the answers: nothing is sampled and no token is counted.
         folder: where the card lies; by default the current folder.
-        jobs: threads that read clips and compute features; by default one per processor, four at most.
         batch_size: questions that one call should hold.
 
     Raises:
@@ -369,13 +362,11 @@ class AcousticBackend:
         generation: Generation,
         *,
         folder: Path | str = ".",
-        jobs: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> None:
         _librosa()
         self._card = card
         self._weights = _load_weights(card, Path(folder))
-        self._jobs = jobs
         self._batch_size = batch_size
 
     @property
@@ -391,7 +382,7 @@ class AcousticBackend:
         loaders: dict[str, Callable[[], Waveform]] = {}
         for question in questions:
             loaders.setdefault(question.audio_key, question.load_audio)
-        features = extract_features(loaders, limits=self._card.audio, jobs=self._jobs)
+        features = extract_features(loaders, limits=self._card.audio)
         return [self._answer_one(question, features) for question in questions]
 
     def effective(self) -> Mapping[str, Any]:
@@ -465,8 +456,7 @@ def create(
     generation: Generation,
     *,
     folder: Path | str = ".",
-    jobs: int | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> AcousticBackend:
     """Load a trained baseline; the options are those of ``AcousticBackend``."""
-    return AcousticBackend(card, generation, folder=folder, jobs=jobs, batch_size=batch_size)
+    return AcousticBackend(card, generation, folder=folder, batch_size=batch_size)

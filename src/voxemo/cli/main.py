@@ -8,8 +8,8 @@ import os
 import sys
 import traceback
 
-import click
 import typer
+from typer.exceptions import Abort, TyperException
 
 from voxemo import __version__
 from voxemo.cli import (
@@ -74,15 +74,14 @@ def run() -> None:
     """Entry point of the ``voxemo`` command."""
     as_json = "--json" in sys.argv
     try:
-        app(standalone_mode=False)
-    except click.exceptions.Abort:
+        # Outside standalone mode a verb's typer.Exit comes back as a value.
+        code = app(standalone_mode=False)
+    except (Abort, KeyboardInterrupt):
         _end("Interrupted. Every answer written is kept; the same command goes on where it stopped.", "Abort", as_json)
-    except click.ClickException as error:
+    except TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f" Try: {context.command_path} --help" if context is not None else ""
         _end(f"{error.format_message()}{hint}", type(error).__name__, as_json)
-    except KeyboardInterrupt:
-        _end("Interrupted. Every answer written is kept; the same command goes on where it stopped.", "Abort", as_json)
     except VoxEmoError as error:
         _end(str(error), type(error).__name__, as_json)
     except BrokenPipeError:
@@ -97,6 +96,8 @@ def run() -> None:
             as_json,
             2,
         )
+    else:
+        raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def _end(message: str, kind: str, as_json: bool, code: int = 1) -> None:

@@ -80,6 +80,7 @@ DROPPED_FIRST = ("MSE", "miF1 %", "TVD", "cos x100", "maF1 %", "top-1 %", "KLD")
 
 def print_boards(made: "Sequence[Board]") -> None:
     """Print boards: runs first, then reference rows, then published figures."""
+    from rich.measure import Measurement
     from rich.text import Text
 
     from voxemo.reports.scoreboard import table_rows
@@ -93,7 +94,7 @@ def print_boards(made: "Sequence[Board]") -> None:
         dropped: list[str] = []
         table = _board_table(board, dropped)
         for name in DROPPED_FIRST:
-            if screen.measure(table).maximum <= screen.width:
+            if Measurement.get(screen, screen.options.update(width=1000), table).maximum <= screen.width:
                 break
             dropped.append(name)
             table = _board_table(board, dropped)

@@ -15,15 +15,16 @@ from voxemo.backends.base import Backend, Question, Waveform
 from voxemo.backends.registry import create_backend
 from voxemo.backends.scripted import ScriptedBackend, check_answers, read_answers
 from voxemo.catalog import lookup
-from voxemo.core.cards import ModelCard, RunManifest
+from voxemo.core.cards import RunManifest
 from voxemo.core.errors import AudioError, RunError
 from voxemo.core.ids import sha256_text
 from voxemo.core.types import Generation, Response, Utterance
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
-from voxemo.store.files import read_json, write_json
+from voxemo.store.files import write_json
 from voxemo.store.journal import JournalWriter, read_journal
 from voxemo.store.layout import RunPaths, Workspace
+from voxemo.store.models import model_folder
 from voxemo.store.provenance import hardware, package_versions
 from voxemo.store.workspace import corpus_root, read_prepared
 
@@ -117,7 +118,7 @@ def infer_run(
                 card = session.cards[model_sha256]
                 options = dict(backend_options or {})
                 if card.training is not None:
-                    options["folder"] = _model_folder(workspace, card)
+                    options["folder"] = model_folder(workspace, card)
                 backend = make_backend(card, Generation(**manifest.generation), **options)
             record = {
                 "worker": worker,
@@ -217,17 +218,6 @@ def _unusable(
     return responses, pending.filter(~pl.col("utterance_id").is_in(list(reasons)))
 
 
-def _model_folder(workspace: Workspace, card: ModelCard) -> Path:
-    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
-    folder = roots.get(card.sha256())
-    if folder is None or not Path(folder).is_dir():
-        raise RunError(
-            f"The weights of {card.model_id} (card {card.sha256()[:8]}) are not known in this workspace. "
-            "Train it again, or plan with --model PATH/model.json to tell where it lies."
-        )
-    return Path(folder)
-
-
 def _batches(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     for row in rows:
@@ -284,6 +274,7 @@ class _Session:
                 start_s=utterance.start_s,
                 end_s=utterance.end_s,
                 expected_sha256=utterance.audio_sha256,
+                place=utterance.audio_path,
             )
         except AudioError as cause:
             self.failed_clips[name] = cause.reason

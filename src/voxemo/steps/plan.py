@@ -19,9 +19,10 @@ from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.prompts.render import render_prompt
 from voxemo.scoring.table import SCORER_VERSION
 from voxemo.splits.policies import utterances_sha256 as split_base_sha256
-from voxemo.store.files import read_json, write_json, write_text
+from voxemo.store.files import write_text
 from voxemo.store.layout import MODEL_CARD, RunPaths, Workspace
 from voxemo.store.manifest import read_manifest, write_manifest
+from voxemo.store.models import remember_model
 from voxemo.store.provenance import git_state, package_versions
 from voxemo.store.tables import PLAN, frame, read_table, write_table
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
@@ -73,13 +74,6 @@ def fold_cards(
         cards[fold_id] = lookup.model_card(str(path))
         remember_model(workspace, cards[fold_id], path.parent)
     return cards
-
-
-def remember_model(workspace: Workspace, card: ModelCard, folder: Path) -> None:
-    """Note where a trained model's files lie on this machine."""
-    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
-    if roots.get(card.sha256()) != str(folder.resolve()):
-        write_json(workspace.model_roots, {**roots, card.sha256(): str(folder.resolve())})
 
 
 def plan_run(

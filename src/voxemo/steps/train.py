@@ -10,9 +10,10 @@ from voxemo.catalog import lookup
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError, UnknownName
 from voxemo.core.types import Utterance
-from voxemo.steps.plan import SUPERVISED_BACKENDS, remember_model
+from voxemo.steps.plan import SUPERVISED_BACKENDS
 from voxemo.steps.prepare import Progress
 from voxemo.store.layout import Workspace
+from voxemo.store.models import remember_model, write_model
 from voxemo.store.provenance import package_versions
 from voxemo.store.workspace import corpus_root, read_prepared, read_split
 from voxemo.training import acoustic
@@ -77,19 +78,19 @@ def train_model(
     cards, folders = {}, {}
     for fold_id in chosen:
         folder = workspace.model_folder(base.model_id, card.corpus_id, split_id, fold_id)
-        cards[fold_id] = acoustic.train(
+        cards[fold_id], weights = acoustic.train(
             base,
             card,
             split,
             fold_id,
             features=features,
             labels=gold,
-            folder=folder,
             seed=seed,
             split_sha256=facts["sha256"],
             package_versions=package_versions(),
         )
         folders[fold_id] = folder
+        write_model(folder, cards[fold_id], weights)
         remember_model(workspace, cards[fold_id], folder)
     return TrainResult(cards=cards, folders=folders)
 
@@ -100,4 +101,5 @@ def _loader(root: Path, utterance: Utterance) -> Callable[[], Waveform]:
         start_s=utterance.start_s,
         end_s=utterance.end_s,
         expected_sha256=utterance.audio_sha256,
+        place=utterance.audio_path,
     )

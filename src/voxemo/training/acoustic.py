@@ -7,10 +7,8 @@ equals; the final fit uses train and valid together. Features, and everything ab
 """
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +32,6 @@ STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
 WITHOUT_VALIDATION = 0.01
 MOST_ITERATIONS = 5_000
 PARTITIONS = ("train", "valid")
-CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.npz"
 
 
@@ -127,11 +124,10 @@ def train(
     *,
     features: Features,
     labels: Mapping[str, str | None],
-    folder: Path,
     seed: int,
     split_sha256: str,
     package_versions: Mapping[str, str],
-) -> ModelCard:
+) -> tuple[ModelCard, bytes]:
     """Train on one fold and write the card (``model.json``) and the weights beside it.
 
     Utterances whose clip could not be read, and those without a label, are left out and counted in the card's recipe.
@@ -143,13 +139,12 @@ def train(
         fold_id: the fold.
         features: what ``extract_features`` gave for the corpus's clips, with the base card's audio limits.
         labels: utterance id to gold label.
-        folder: gets the two files; made if needed.
         seed: of the training.
         split_sha256: hash of the split.
         package_versions: of what the weights depend on.
 
     Returns:
-        The trained card, as written.
+        The trained card, and the content of the weights file that it names.
 
     Raises:
         SplitError: the split has no such fold.
@@ -198,12 +193,7 @@ def train(
         artefact=WEIGHTS_FILE,
         artefact_sha256=hashlib.sha256(content).hexdigest(),
     )
-    card = base.model_copy(update={"training": record, "training_corpora": (corpus.corpus_id,)})
-    folder.mkdir(parents=True, exist_ok=True)
-    # Weights first: a card never names weights that are not there.
-    _replace_file(folder / WEIGHTS_FILE, content)
-    _replace_file(folder / CARD_FILE, (card.model_dump_json(indent=2) + "\n").encode())
-    return card
+    return base.model_copy(update={"training": record, "training_corpora": (corpus.corpus_id,)}), content
 
 
 def _recipe(trained: Trained, *, n_unlabelled: int, n_unusable: int) -> dict[str, Any]:
@@ -221,16 +211,3 @@ def _recipe(trained: Trained, *, n_unlabelled: int, n_unusable: int) -> dict[str
         "n_left_out_unlabelled": n_unlabelled,
         "n_left_out_unusable": n_unusable,
     }
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

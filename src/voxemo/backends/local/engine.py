@@ -45,7 +45,7 @@ FLOAT16_WARNING = (
     "float16 overflows in models trained in bfloat16: their answers may be noise. Use bfloat16 or float32."
 )
 SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
-"""Recorded even when they are off, because a checkpoint's own values for them are what greedy decoding must not meet."""
+"""Recorded even when off: a checkpoint's own values for them are what greedy decoding must not meet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ def _check_architecture(card: ModelCard, family: Family, found: list[str]) -> No
 
 def _why_not_loaded(card: ModelCard, cause: Exception) -> str:
     lines = str(cause).strip().splitlines()
-    said = lines[0] if lines else repr(cause)
+    said = lines[0].rstrip(".") if lines else repr(cause)
     if isinstance(cause, torch.cuda.OutOfMemoryError):
         step = "Use a device with more free memory, or a smaller dtype."
     elif "trust_remote_code" in str(cause):
@@ -178,7 +178,7 @@ def _why_not_loaded(card: ModelCard, cause: Exception) -> str:
             "No folder of that name is here either. Download it on a machine with network, then set HF_HOME to that "
             "cache here, or name the downloaded folder as the card's repository."
         )
-    return f"The repository {card.repository!r} of {card.model_id!r} cannot be loaded: {said.rstrip(".")}. {step}"
+    return f"The repository {card.repository!r} of {card.model_id!r} cannot be loaded: {said}. {step}"
 
 
 def _check_weights(card: ModelCard, loading: Mapping[str, Any]) -> None:

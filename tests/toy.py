@@ -1,4 +1,4 @@
-"""A prepared toy corpus, made once; each test works on a copy."""
+"""Fixtures of a prepared toy corpus, made once; each test works on a copy. Used through ``tests/conftest.py``."""
 
 import shutil
 from pathlib import Path

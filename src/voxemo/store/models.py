@@ -1,0 +1,46 @@
+"""Trained models on disk: a card and the weights that it names, and where they lie on this machine."""
+
+from pathlib import Path
+
+from voxemo.core.cards import ModelCard
+from voxemo.core.errors import RunError
+from voxemo.store.files import read_json, write_atomically, write_json, write_text
+from voxemo.store.layout import MODEL_CARD, Workspace
+
+
+def write_model(folder: Path, card: ModelCard, weights: bytes) -> None:
+    """Write a trained model's weights and card, atomically each.
+
+    Args:
+        folder: made if needed.
+        card: its training record names the weights file.
+        weights: content of that file.
+    """
+    if card.training is None:
+        raise ValueError(f"the card of {card.model_id} has no training record")
+    # Weights first: a card never names weights that are not there.
+    write_atomically(folder / card.training.artefact, lambda file: file.write(weights))
+    write_text(folder / MODEL_CARD, card.model_dump_json(indent=2) + "\n")
+
+
+def remember_model(workspace: Workspace, card: ModelCard, folder: Path) -> None:
+    """Note where a trained model's files lie on this machine."""
+    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
+    if roots.get(card.sha256()) != str(folder.resolve()):
+        write_json(workspace.model_roots, {**roots, card.sha256(): str(folder.resolve())})
+
+
+def model_folder(workspace: Workspace, card: ModelCard) -> Path:
+    """Folder of a trained model's files.
+
+    Raises:
+        RunError: it is not known in this workspace, or no longer there.
+    """
+    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
+    folder = roots.get(card.sha256())
+    if folder is None or not Path(folder).is_dir():
+        raise RunError(
+            f"The weights of {card.model_id} (card {card.sha256()[:8]}) are not known in this workspace. "
+            "Train it again, or plan with --model PATH/model.json to tell where it lies."
+        )
+    return Path(folder)

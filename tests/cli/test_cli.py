@@ -1,0 +1,299 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+
+from voxemo.catalog import lookup
+from voxemo.cli import main
+from voxemo.cli.common import command_line
+from voxemo.core.cards import SCHEMAS
+from voxemo.demo.toy import make_toy_corpus
+from voxemo.store.layout import RunPaths
+
+Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """The toy corpus with an eighth of its clips, so that each command is quick; partial against its card."""
+    folder = tmp_path / "corpus"
+    make_toy_corpus(folder)
+    for path in (folder / "clips").glob("*_[1-4].wav"):
+        if path.stem.endswith(("_2", "_3", "_4")):
+            path.unlink()
+    return folder
+
+
+@pytest.fixture
+def prepared(voxemo: Command, corpus: Path) -> Path:
+    assert voxemo("prepare", "toy", "--root", corpus, "--partial").code == 0
+    assert voxemo("split", "toy").code == 0
+    return corpus
+
+
+# --- what is there -----------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_verb(voxemo: Command) -> None:
+    done = voxemo("--help")
+
+    assert done.code == 0
+    for verb in sorted(command.name or "" for command in main.app.registered_commands):
+        assert f" {verb} " in done.out
+
+
+@pytest.mark.parametrize("kind", ["corpus", "model", "prompt", "metric", "backend"])
+def test_every_list_is_shown_and_is_json_on_request(voxemo: Command, kind: str) -> None:
+    assert voxemo("list", kind).code == 0
+
+    rows = json.loads(voxemo("list", kind, "--json").out)
+
+    assert len(rows) >= 3
+
+
+def test_list_corpus_says_which_are_ready(voxemo: Command) -> None:
+    rows = {row["corpus"]: row["ready"] for row in json.loads(voxemo("list", "corpus", "--json").out)}
+
+    assert rows["urdu"] == rows["turev-db"] == rows["crema-d"] == rows["toy"] == "yes"
+    assert len(set(rows) & set(lookup.builtin_names("corpora"))) == 35
+
+
+def test_show_prompt_prints_exactly_what_the_model_gets(voxemo: Command) -> None:
+    shown = voxemo("show", "prompt", "direct", "--corpus", "iemocap", "--form", "distribution").out
+    as_json = json.loads(
+        voxemo("show", "prompt", "direct", "--corpus", "iemocap", "--form", "distribution", "--json").out
+    )
+
+    assert shown == as_json["text"] + "\n"
+    assert "Angry, Happy, Neutral, Sad" in shown
+
+
+@pytest.mark.parametrize("name", ["urdu", "toy"])
+def test_show_corpus_prints_the_card(voxemo: Command, name: str) -> None:
+    assert f"corpus_id: {name}" in voxemo("show", "corpus", name).out
+    assert json.loads(voxemo("show", "corpus", name, "--json").out)["corpus_id"] == name
+
+
+@pytest.mark.parametrize("name", list(SCHEMAS))
+def test_show_schema_prints_the_versioned_schema(voxemo: Command, name: str) -> None:
+    assert json.loads(voxemo("show", "schema", name).out)["$id"] == f"urn:voxemo:schema:{name}:{SCHEMAS[name][1]}"
+
+
+# --- the line ----------------------------------------------------------------------------------------------------
+
+
+def test_each_verb_of_the_line_in_turn_leads_to_a_report(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    assert voxemo("train", "toy").code == 0
+    planned = json.loads(voxemo("plan", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)
+    run = planned["run"]
+    assert voxemo("infer", run).code == 0
+    assert voxemo("parse", run).code == 0
+    assert voxemo("score", run, "--resamples", "20").code == 0
+
+    refused = voxemo("report", run)
+    shown = voxemo("report", run, "--partial", "--out", tmp_path / "report")
+
+    assert refused.code == 1
+    assert "is partial (the corpus on disk is incomplete)" in refused.err
+    assert shown.code == 0
+    assert "uniform guess" in shown.out
+    assert "no speaker shared" in shown.out
+    assert (tmp_path / "report" / "scoreboard.md").is_file()
+    assert pl.read_csv(tmp_path / "report" / "scoreboard.csv").height > 20
+    assert (Path(run) / "report" / "disclosure.md").is_file()
+
+
+def test_run_does_the_whole_line_and_again_goes_on(voxemo: Command, prepared: Path) -> None:
+    first = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)
+    again = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)
+
+    assert first["infer"]["n_pending"] == again["infer"]["n_pending"] == 0
+    assert again["infer"]["n_answered"] == 0
+    assert again["run"] == first["run"]
+
+
+def test_report_takes_what_the_shell_finds(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline")
+    (tmp_path / "runs" / "scoreboard.md").write_text("an earlier report", encoding="utf-8")
+
+    assert voxemo("report", *(tmp_path / "runs").iterdir(), "--partial").code == 0
+
+
+def test_lenient_scores_are_a_board_of_their_own(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline")
+    run = next(path for path in (tmp_path / "runs").iterdir())
+
+    assert "lenient reading" in voxemo("report", run, "--partial", "--reading", "lenient").out
+    assert "lenient reading" not in voxemo("report", run, "--partial").out
+
+
+def test_compare_prints_the_difference_with_its_interval(voxemo: Command, prepared: Path) -> None:
+    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
+    other = json.loads(
+        voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--split", "speaker-disjoint", "--json").out
+    )["run"]
+
+    done = voxemo("compare", run, other)
+
+    assert done.code == 0
+    assert "95 % interval" in done.out
+    assert "split: protocol" in done.out
+
+
+def test_answers_from_a_file_are_scored(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    run = json.loads(voxemo("plan", "--corpus", "toy", "--model", "scripted", "--form", "hard", "--json").out)["run"]
+    plan = pl.read_parquet(RunPaths(Path(run)).plan)
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(
+        "\n".join(
+            json.dumps({"utterance_id": u, "variant_id": v, "form": f, "text": "FINAL LABEL: Sad"})
+            for u, v, f in plan.select("utterance_id", "variant_id", "form").iter_rows()
+        ),
+        encoding="utf-8",
+    )
+
+    assert voxemo("infer", run, "--answers", answers).code == 0
+    assert voxemo("parse", run).code == 0
+    assert voxemo("score", run, "--resamples", "20").code == 0
+    assert "ensemble" in voxemo("report", run, "--partial").out
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_folder_is_named(voxemo: Command, tmp_path: Path) -> None:
+    done = voxemo("prepare", "urdu", "--root", tmp_path / "nowhere")
+
+    assert done.code == 1
+    assert "CorpusNotFound" in done.err
+    assert "nowhere" in done.err
+
+
+def test_another_corpus_in_the_folder_is_recognised(voxemo: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "given" / "Sound Source" / "Angry"
+    folder.mkdir(parents=True)
+    soundfile.write(folder / "1157_kz_acik.wav", np.zeros(1600), 16_000)
+
+    done = voxemo("prepare", "urdu", "--root", tmp_path / "given")
+
+    assert done.code == 1
+    assert "This does not look like urdu" in done.err
+    assert "turev-db" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("show", "corpus", "cremad"), "Did you mean 'crema-d'?"),
+        (("show", "model", "qwen2-audio"), "Did you mean 'qwen2-audio-7b-instruct'?"),
+        (("show", "prompt", "dirct", "--corpus", "urdu"), "Did you mean 'direct'?"),
+        (("list", "corpora"), "Did you mean 'corpus'?"),
+        (("split", "toy", "--policy", "speaker-disjunct"), "There are: protocol, speaker-disjoint, emobox"),
+    ],
+)
+def test_an_unknown_name_comes_with_the_nearest(voxemo: Command, words: tuple[str, ...], hint: str) -> None:
+    done = voxemo(*words)
+
+    assert done.code == 1
+    assert hint in done.err
+
+
+def test_a_damaged_clip_is_named_kept_and_counted_as_a_failed_answer(voxemo: Command, corpus: Path) -> None:
+    broken = sorted((corpus / "clips").glob("*.wav"))[5]
+    broken.write_bytes(broken.read_bytes()[:20])
+
+    prepared = voxemo("prepare", "toy", "--root", corpus, "--partial")
+    assert f"toy/{broken.stem}" in prepared.out
+    result = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)
+
+    assert result["infer"]["n_unusable"] == 2
+    assert result["parse"]["counts"]["strict.failed"] == 2
+
+
+def test_an_incomplete_corpus_needs_partial(voxemo: Command, corpus: Path) -> None:
+    done = voxemo("prepare", "toy", "--root", corpus)
+
+    assert done.code == 1
+    assert "96 utterances, its card expects 240" in done.err
+    assert "--partial" in done.err
+
+
+def test_check_writes_nothing_and_exits_with_1_on_a_difference(voxemo: Command, corpus: Path, tmp_path: Path) -> None:
+    done = voxemo("check", "toy", "--root", corpus)
+
+    assert done.code == 1
+    assert "96 found, 240 expected" in done.out
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_changed_plan_is_refused(voxemo: Command, prepared: Path) -> None:
+    run = json.loads(voxemo("plan", "--corpus", "toy", "--model", "scripted", "--json").out)["run"]
+    plan = pl.read_parquet(RunPaths(Path(run)).plan)
+    plan.reverse().write_parquet(RunPaths(Path(run)).plan)
+
+    done = voxemo("parse", run)
+
+    assert done.code == 1
+    assert "was changed after it was made" in done.err
+
+
+def test_answers_with_unknown_ids_are_refused(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    run = json.loads(voxemo("plan", "--corpus", "toy", "--model", "scripted", "--form", "hard", "--json").out)["run"]
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(
+        json.dumps({"utterance_id": "toy/x", "variant_id": "direct", "form": "hard", "text": ""}), encoding="utf-8"
+    )
+
+    done = voxemo("infer", run, "--answers", answers)
+
+    assert done.code == 1
+    assert "toy/x" in done.err
+
+
+def test_an_error_is_one_json_object_on_request(voxemo: Command) -> None:
+    done = voxemo("show", "corpus", "cremad", "--json")
+
+    assert json.loads(done.out)["error"] == "UnknownName"
+
+
+def test_a_wrong_option_is_the_users_to_mend(voxemo: Command) -> None:
+    assert voxemo("prepare", "urdu").code == 1
+    assert voxemo("nonsense").code == 1
+
+
+def test_a_bug_ends_with_2_and_asks_to_be_reported(voxemo: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("one over nothing")
+
+    monkeypatch.setattr(main, "app", fail)
+    done = voxemo("list", "corpus")
+
+    assert done.code == 2
+    assert "This is a bug in voxemo" in done.err
+    assert "ZeroDivisionError" in done.err
+
+
+def test_the_command_line_in_a_manifest_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["voxemo", "run", "--model", "/home/me/models/q2a/card.toml", "--runs=/scratch/runs", "--limit", "3"],
+    )
+
+    assert command_line() == "voxemo run --model card.toml --runs=runs --limit 3"
+
+
+def test_demo_ends_with_a_scoreboard_and_the_same_again(voxemo: Command, tmp_path: Path) -> None:
+    first = voxemo("demo", "--folder", tmp_path / "demo")
+    board = (tmp_path / "demo" / "report" / "scoreboard.csv").read_bytes()
+    again = voxemo("demo", "--folder", tmp_path / "demo")
+
+    assert first.code == again.code == 0
+    assert "not a speech LLM" in first.out
+    assert "acoustic-baseline" in first.out
+    assert (tmp_path / "demo" / "report" / "scoreboard.csv").read_bytes() == board
