@@ -1,3 +1,4 @@
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import transformers
 from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_card
 from voxemo.backends.base import Backend, Question, Waveform
 from voxemo.backends.local.engine import FirstLogits, LocalBackend, check_padding, create
+from voxemo.backends.registry import create_backend
 from voxemo.catalog.lookup import prompt, prompt_names
 from voxemo.core.errors import AudioError, BackendError
 from voxemo.core.labels import LabelSet
@@ -435,6 +437,11 @@ def test_the_record_says_what_is_in_force(backend: LocalBackend, card: Any, fami
     assert effective["audio"]["max_s"] == effective["audio"]["longest_s"] == AUDIO_LIMITS[family_id].max_s
     assert effective["versions"] == {"torch": torch.__version__, "transformers": transformers.__version__}
     assert len(effective["chat_template_sha256"]) == 64
+    assert json.loads(json.dumps(effective)) == effective
+
+
+def test_the_backend_is_found_by_the_name_on_the_card(card: Any) -> None:
+    assert isinstance(create_backend(card, SHORT, batch_size=2, device=None), LocalBackend)
 
 
 def test_every_answer_states_its_cost(backend: LocalBackend, ask: Ask) -> None:

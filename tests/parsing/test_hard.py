@@ -120,6 +120,22 @@ def test_a_line_longer_than_any_label_is_not_read_to_its_end(basic_labels: Label
     assert parse_hard(answer, basic_labels).reason == "empty_field"
 
 
+def test_an_answer_longer_than_any_label_is_no_bare_label(basic_labels: LabelSet) -> None:
+    assert parse_hard("Happy" + "!" * MAX_LABEL_CHARS, basic_labels, reading="lenient").reason == "no_field"
+
+
+def test_only_the_next_line_with_anything_on_it_may_hold_the_label(basic_labels: LabelSet) -> None:
+    answer = "FINAL LABEL:\n\nREASONING: a laugh\nHappy"
+
+    assert parse_hard(answer, basic_labels, reading="lenient").reason == "empty_field"
+
+
+def test_of_two_fields_without_colons_the_last_counts(basic_labels: LabelSet) -> None:
+    answer = "FINAL LABEL sad\nFINAL LABEL happy"
+
+    assert parse_hard(answer, basic_labels, reading="lenient").label == "happy"
+
+
 def test_a_label_of_two_words_is_read_as_one() -> None:
     label_set = LabelSet(("mixed feelings", "sad"), aliases={"ambivalence": "mixed feelings"})
 

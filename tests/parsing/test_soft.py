@@ -152,3 +152,16 @@ def test_white_space_that_json_does_not_know_is_a_repair(basic_labels: LabelSet)
 
     assert parse_distribution(answer, basic_labels).reason == "bad_json"
     assert parse_distribution(answer, basic_labels, reading="lenient").repairs == ("white_space",)
+
+
+@pytest.mark.parametrize(
+    ("key", "repairs"),
+    [("Happy.", ("punctuation",)), ("**Joy**", ("markup",)), ("*Freude*", ("markup", "translation"))],
+)
+def test_dressed_keys_are_repaired_and_an_alias_is_no_repair(
+    key: str, repairs: tuple[str, ...], basic_labels: LabelSet
+) -> None:
+    answer = f'{FIELD}{{"{key}": 1}}'
+
+    assert parse_distribution(answer, basic_labels).reason == "unknown_key"
+    assert parse_distribution(answer, basic_labels, reading="lenient").repairs == repairs

@@ -18,6 +18,7 @@ from voxemo.parsing.words import find_mentions
         ("‘happy’ and 'sad'", {"happy", "sad"}),
         ("en  colère", {"angry"}),
         ("দুঃখ।", {"sad"}),
+        ("নিরপেক্ষ কণ্ঠ", {"neutral"}),
         ("ความโกรธ!", {"angry"}),
         ("عصبانی؟", {"angry"}),
         ("angry-happy", {"angry", "happy"}),

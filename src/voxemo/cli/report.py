@@ -99,11 +99,7 @@ def print_boards(made: "Sequence[Board]") -> None:
             dropped.append(name)
             table = _board_table(board, dropped)
         screen.print(table)
-        notes = [
-            f"{entry.model}, {entry.system}: {entry.note}"
-            for entry in board.entries
-            if entry.kind == "run" and entry.note
-        ]
+        notes = list(board.run_notes)
         hidden = [name for name in dropped if name in header]
         if hidden:
             notes.append(f"Not shown in this narrow terminal: {', '.join(hidden)}. `--out FOLDER` writes all columns.")

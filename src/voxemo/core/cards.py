@@ -21,7 +21,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Document(BaseModel):
     """A frozen document that refuses unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def sha256(self) -> str:
         """Hash of the content, independent of how the file was written."""

@@ -142,6 +142,12 @@ class Board:
         return f"{self.corpus_name}{made} · {self.partition} · {labels} · {self.reading} reading"
 
     @property
+    def run_notes(self) -> tuple[str, ...]:
+        """What must be known of single runs, each said once."""
+        notes = (f"{entry.model}: {entry.note}" for entry in self.entries if entry.kind == "run" and entry.note)
+        return tuple(dict.fromkeys(notes))
+
+    @property
     def split_line(self) -> str:
         """The split, its source and its computed speaker overlap, in a line."""
         folds = "1 fold" if self.n_folds == 1 else f"mean over {self.n_folds} folds"
@@ -285,7 +291,7 @@ def _by_main_metric(rule: str | None) -> Callable[[Entry], float]:
 
 def _entries(rows: pl.DataFrame, run: FinishedRun, kind: Kind) -> list[Entry]:
     entries = []
-    for (system, form, model, training), part in rows.partition_by(
+    for (system, _form, model, training), part in rows.partition_by(
         "system_id", "form", "model_id", "training", as_dict=True, maintain_order=True
     ).items():
         values = part.filter(pl.col("metric") != "coverage")
@@ -305,7 +311,7 @@ def _entries(rows: pl.DataFrame, run: FinishedRun, kind: Kind) -> list[Entry]:
                 n=int(part["n"].max() or 0),  # type: ignore[arg-type]
                 n_failed=int(part["n_failed"].max() or 0) if kind == "run" else None,  # type: ignore[arg-type]
                 run_id=run.manifest.run_id if kind == "run" else None,
-                note=note if form != "vote" else (note or "vote of the five prompts"),
+                note=note,
             )
         )
     return entries
@@ -449,8 +455,7 @@ def markdown(made: Sequence[Board], conventions: pl.DataFrame) -> str:
         align = ["---", "---", "---", *("---:" for _ in header[3:])]
         lines = [header, align, *body]
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
-        marked = [f"{e.model}, {e.system}: {e.note}" for e in board.entries if e.kind == "run" and e.note]
-        parts.append("\n".join(f"- {note}" for note in (*board.notes, *marked)) + "\n")
+        parts.append("\n".join(f"- {note}" for note in (*board.run_notes, *board.notes)) + "\n")
     if conventions.height:
         parts.append("## What a failed answer is worth\n\nUnweighted accuracy (%) under the three conventions.\n")
         lines = [

@@ -24,7 +24,7 @@ from voxemo.steps.prepare import Progress
 from voxemo.store.files import write_json
 from voxemo.store.journal import JournalWriter, read_journal
 from voxemo.store.layout import RunPaths, Workspace
-from voxemo.store.models import model_folder
+from voxemo.store.models import known_folder, model_folder
 from voxemo.store.provenance import hardware, package_versions
 from voxemo.store.workspace import corpus_root, read_prepared
 
@@ -119,6 +119,9 @@ def infer_run(
                 options = dict(backend_options or {})
                 if card.training is not None:
                     options["folder"] = model_folder(workspace, card)
+                elif (folder := known_folder(workspace, card)) is not None:
+                    # The run names a checkpoint of this disk by its content; only here does it get its path back.
+                    card = card.model_copy(update={"repository": str(folder)})
                 backend = make_backend(card, Generation(**manifest.generation), **options)
             record = {
                 "worker": worker,

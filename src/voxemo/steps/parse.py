@@ -35,8 +35,6 @@ class ParseResult:
 
 def read_response(response: Response, form: str, label_set: LabelSet, reading: Reading) -> ParsedPrediction:
     """What one answer says. An answer that the model or the audio failed to give is a failed prediction."""
-    if response.finish == "error":
-        return ParsedPrediction(status="failed", reason="model_error")
     parse = parse_distribution if form == "distribution" else parse_hard
     return parse(response.text, label_set, reading=reading, finish=response.finish)
 

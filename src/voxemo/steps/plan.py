@@ -22,7 +22,7 @@ from voxemo.splits.policies import utterances_sha256 as split_base_sha256
 from voxemo.store.files import write_text
 from voxemo.store.layout import MODEL_CARD, RunPaths, Workspace
 from voxemo.store.manifest import read_manifest, write_manifest
-from voxemo.store.models import remember_model
+from voxemo.store.models import checkpoint_revision, remember_model
 from voxemo.store.provenance import git_state, package_versions
 from voxemo.store.tables import PLAN, frame, read_table, write_table
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
@@ -57,6 +57,8 @@ def fold_cards(
         RunError: a fold's model has not been trained.
     """
     card = lookup.model_card(model)
+    if card.repository is not None and Path(card.repository).is_dir():
+        return {"all": _local_checkpoint(workspace, card, Path(card.repository))}
     if card.training is not None:
         remember_model(workspace, card, Path(model).parent)
         same = card.training.corpus_id == corpus_id and card.training.split_id == split.split_id
@@ -74,6 +76,15 @@ def fold_cards(
         cards[fold_id] = lookup.model_card(str(path))
         remember_model(workspace, cards[fold_id], path.parent)
     return cards
+
+
+def _local_checkpoint(workspace: Workspace, card: ModelCard, folder: Path) -> ModelCard:
+    """The card of a checkpoint on this machine's disk as a run may name it: by content, not by path."""
+    named = card.model_copy(
+        update={"repository": folder.resolve().name, "revision": card.revision or checkpoint_revision(folder)}
+    )
+    remember_model(workspace, named, folder)
+    return named
 
 
 def plan_run(

@@ -1,5 +1,6 @@
 """Trained models on disk: a card and the weights that it names, and where they lie on this machine."""
 
+import hashlib
 from pathlib import Path
 
 from voxemo.core.cards import ModelCard
@@ -30,17 +31,36 @@ def remember_model(workspace: Workspace, card: ModelCard, folder: Path) -> None:
         write_json(workspace.model_roots, {**roots, card.sha256(): str(folder.resolve())})
 
 
+def checkpoint_revision(folder: Path) -> str:
+    """What identifies a checkpoint on disk: one hash over the names and contents of its files.
+
+    Reads every file; a 7B checkpoint takes as long as its disk needs for 15 GB.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def known_folder(workspace: Workspace, card: ModelCard) -> Path | None:
+    """Where a model's files lie on this machine, if the workspace knows: trained models and local checkpoints."""
+    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
+    folder = roots.get(card.sha256())
+    return Path(folder) if folder is not None else None
+
+
 def model_folder(workspace: Workspace, card: ModelCard) -> Path:
     """Folder of a trained model's files.
 
     Raises:
         RunError: it is not known in this workspace, or no longer there.
     """
-    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
-    folder = roots.get(card.sha256())
-    if folder is None or not Path(folder).is_dir():
+    folder = known_folder(workspace, card)
+    if folder is None or not folder.is_dir():
         raise RunError(
             f"The weights of {card.model_id} (card {card.sha256()[:8]}) are not known in this workspace. "
             "Train it again, or plan with --model PATH/model.json to tell where it lies."
         )
-    return Path(folder)
+    return folder
