@@ -1,11 +1,20 @@
-"""Fixtures of a prepared toy corpus, made once; each test works on a copy. Used through ``tests/conftest.py``."""
+"""The toy corpus in tests: a prepared workspace (a fixture, through ``tests/conftest.py``) and scripted runs on it."""
 
+import hashlib
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from voxemo.backends.base import Backend, Question
+from voxemo.backends.scripted import ScriptedBackend
 from voxemo.demo.toy import make_toy_corpus
+from voxemo.steps.infer import infer_run
+from voxemo.steps.parse import parse_run
+from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.prepare import prepare_corpus
 from voxemo.steps.split import split_corpus
 from voxemo.store.layout import Workspace
@@ -28,3 +37,39 @@ def workspace(toy_workspace: Workspace, tmp_path: Path) -> Workspace:
     """A copy of the prepared workspace that a test may change."""
     shutil.copytree(toy_workspace.root, tmp_path / "workspace")
     return Workspace(tmp_path / "workspace")
+
+
+def toy_answer(question: Question) -> str:
+    """Right for some two thirds of the clips, by a hash; unreadable for a tenth."""
+    draw = int(hashlib.sha256(f"{question.utterance_id}{question.variant_id}".encode()).hexdigest(), 16) % 100
+    truth = question.utterance_id.split("_")[1].capitalize()
+    if draw < 10:
+        return "I hear something."
+    label = truth if draw < 75 else question.label_set.display[draw % 4]
+    if question.form == "hard":
+        return f"FINAL LABEL: {label}"
+    shares = {name: 0.7 if name == label else 0.1 for name in question.label_set.display}
+    return f"EMOTION DISTRIBUTION: {json.dumps(shares)}\nFINAL LABEL: {label}"
+
+
+def make(answer: Callable[[Question], str] = toy_answer) -> Callable[..., Backend]:
+    return lambda card, generation, **options: ScriptedBackend(answer)
+
+
+def planned(workspace: Workspace, **given: Any) -> Path:
+    split_id = given.pop("split_id", "protocol")
+    return plan_run(
+        workspace,
+        workspace.root.parent / "runs",
+        corpus="toy",
+        model="scripted",
+        split_id=split_id,
+        options=PlanOptions(**given),
+    )
+
+
+def answered(workspace: Workspace, **given: Any) -> Path:
+    run = planned(workspace, **given)
+    infer_run(workspace, run, make_backend=make())
+    parse_run(run)
+    return run

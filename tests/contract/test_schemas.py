@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-from golden_files import check_golden
 from jsonschema import Draft202012Validator
 
+from golden_files import check_golden
 from voxemo.core.cards import SCHEMAS, json_schema
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"

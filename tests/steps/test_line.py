@@ -1,15 +1,14 @@
 """The line from plan to scores, on the toy corpus with scripted answers."""
 
-import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from voxemo.backends.base import Backend, Question
+from toy import answered, make, planned, toy_answer
+from voxemo.backends.base import Question
 from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
 from voxemo.core.errors import AnswerFileError, NotPrepared, RunError, SplitError, UnknownName
@@ -17,7 +16,7 @@ from voxemo.core.types import Generation, Response
 from voxemo.steps.compare import compare_runs
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import parse_run
-from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.steps.plan import plan_run
 from voxemo.steps.score import score_run
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths, Workspace
@@ -26,42 +25,6 @@ from voxemo.store.tables import PREDICTIONS, SCORES, read_table
 
 FAST = 50
 """Bootstrap resamples where intervals are not what is tested."""
-
-
-def toy_answer(question: Question) -> str:
-    """Right for some two thirds of the clips, by a hash; unreadable for a tenth."""
-    draw = int(hashlib.sha256(f"{question.utterance_id}{question.variant_id}".encode()).hexdigest(), 16) % 100
-    truth = question.utterance_id.split("_")[1].capitalize()
-    if draw < 10:
-        return "I hear something."
-    label = truth if draw < 75 else question.label_set.display[draw % 4]
-    if question.form == "hard":
-        return f"FINAL LABEL: {label}"
-    shares = {name: 0.7 if name == label else 0.1 for name in question.label_set.display}
-    return f"EMOTION DISTRIBUTION: {json.dumps(shares)}\nFINAL LABEL: {label}"
-
-
-def make(answer: Callable[[Question], str] = toy_answer) -> Callable[..., Backend]:
-    return lambda card, generation, **options: ScriptedBackend(answer)
-
-
-def planned(workspace: Workspace, **given: Any) -> Path:
-    split_id = given.pop("split_id", "protocol")
-    return plan_run(
-        workspace,
-        workspace.root.parent / "runs",
-        corpus="toy",
-        model="scripted",
-        split_id=split_id,
-        options=PlanOptions(**given),
-    )
-
-
-def answered(workspace: Workspace, **given: Any) -> Path:
-    run = planned(workspace, **given)
-    infer_run(workspace, run, make_backend=make())
-    parse_run(run)
-    return run
 
 
 def value(scores: pl.DataFrame, **where: Any) -> float:
