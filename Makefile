@@ -44,7 +44,7 @@ test: check
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 golden: $(VENV)/.dev
-	VOXEMO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/golden tests/prompts tests/parsing tests/contract -k golden
+	VOXEMO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests -k golden
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/startup.py

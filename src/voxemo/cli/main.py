@@ -75,7 +75,7 @@ def run() -> None:
     as_json = "--json" in sys.argv
     try:
         # Outside standalone mode a verb's typer.Exit comes back as a value.
-        code = app(standalone_mode=False)
+        code = app(prog_name="voxemo", standalone_mode=False)
     except (Abort, KeyboardInterrupt):
         _end("Interrupted. Every answer written is kept; the same command goes on where it stopped.", "Abort", as_json)
     except TyperException as error:

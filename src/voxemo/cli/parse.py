@@ -29,6 +29,9 @@ def parse_lines(result: "ParseResult") -> list[str]:
     ]
     if result.reasons:
         lines.append("  failed: " + ", ".join(f"{reason} {n}" for reason, n in result.reasons.items()))
+    for name, n in counts.items():
+        if name.startswith("audio."):
+            lines.append(f"  audio {name.removeprefix('audio.')} by the model card's policy for {n} answers")
     if result.damaged:
         lines.append(f"  {len(result.damaged)} damaged journal line(s): {', '.join(result.damaged[:3])}")
     return lines

@@ -53,16 +53,17 @@ def show_report(
 ) -> None:
     """Build the scoreboard of run folders, print it and write its files."""
     from voxemo.reports import scoreboard
+    from voxemo.reports.classes import write_classes
     from voxemo.reports.disclosure import write_disclosure
     from voxemo.store.files import write_text
 
     finished = scoreboard.read_runs(folders, allow_partial=partial)
     made = scoreboard.boards(finished, reading=reading, policy=policy, with_published=published)
     conventions = scoreboard.convention_rows(finished, reading=reading)
-    disclosures = [write_disclosure(run.path, run.manifest) for run in finished]
+    of_runs = [write(run) for run in finished for write in (write_disclosure, write_classes)]
     tidy = scoreboard.csv_table(made)
     if as_json:
-        emit({"rows": tidy.to_dicts(), "disclosures": disclosures})
+        emit({"rows": tidy.to_dicts(), "written": of_runs})
     else:
         print_boards(made)
         print_conventions(finished, reading)
@@ -70,7 +71,7 @@ def show_report(
         write_text(out / "scoreboard.md", scoreboard.markdown(made, conventions))
         write_text(out / "scoreboard.csv", tidy.write_csv())
     if not as_json:
-        for path in [*disclosures, *([out / "scoreboard.md", out / "scoreboard.csv"] if out else [])]:
+        for path in [*of_runs, *([out / "scoreboard.md", out / "scoreboard.csv"] if out else [])]:
             say(f"wrote {shown_path(path)}")
 
 
@@ -130,29 +131,11 @@ def _board_table(board: "Board", dropped: Sequence[str]) -> "Table":
 def print_conventions(runs: "Sequence[FinishedRun]", reading: str) -> None:
     """Print what each system would score under each convention for failed answers, where any answer failed."""
     from voxemo.cli.common import table
-    from voxemo.reports.scoreboard import convention_rows, prompt_title
+    from voxemo.reports.scoreboard import CONVENTION_HEADER, convention_rows, convention_text
 
-    rows = [row for row in convention_rows(runs, reading=reading).iter_rows(named=True) if row["failure_rate"]]
-    if not rows:
-        return
-    screen = console()
-    screen.print()
-    screen.print(
-        table(
-            ["run", "prompt", "failed %", "as wrong", "excluded", "uniform guess"],
-            [
-                [
-                    row["run_id"],
-                    prompt_title(row["system_id"]),
-                    f"{100 * row['failure_rate']:.1f}",
-                    *(
-                        "-" if row.get(name) is None else f"{100 * row[name]:.1f}"
-                        for name in ("wrong", "excluded", "uniform")
-                    ),
-                ]
-                for row in rows
-            ],
-            title="UA % by what a failed answer is worth",
-            numbers_from=2,
-        )
-    )
+    rows = convention_rows(runs, reading=reading)
+    failing = convention_text(rows.filter(rows["failure_rate"] > 0))
+    if failing:
+        screen = console()
+        screen.print()
+        screen.print(table(CONVENTION_HEADER, failing, title="UA % by what a failed answer is worth", numbers_from=2))

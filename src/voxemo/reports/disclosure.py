@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from voxemo.core.cards import ModelCard, RunManifest
+from voxemo.reports.scoreboard import FinishedRun
 from voxemo.store.files import read_json, write_text
 from voxemo.store.layout import RunPaths
 
@@ -173,8 +174,8 @@ def _or_none(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def write_disclosure(run: Path, manifest: RunManifest) -> Path:
+def write_disclosure(run: FinishedRun) -> Path:
     """Write ``report/disclosure.md`` of a run and return its path."""
-    path = RunPaths(run).report / "disclosure.md"
-    write_text(path, disclosure(manifest, read_workers(run)))
+    path = RunPaths(run.path).report / "disclosure.md"
+    write_text(path, disclosure(run.manifest, read_workers(run.path)))
     return path

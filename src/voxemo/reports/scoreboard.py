@@ -14,6 +14,7 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError
+from voxemo.reports.tables import markdown_table
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import SCORES, read_table
@@ -449,34 +450,33 @@ def markdown(made: Sequence[Board], conventions: pl.DataFrame) -> str:
     """The scoreboard as a Markdown document."""
     parts = ["# Scoreboard\n"]
     for board in made:
-        rows = table_rows(board)
+        header, *rows = table_rows(board)
         parts.append(f"## {board.title}\n\n{board.split_line}\n")
-        header, *body = ([_escape(cell) for cell in row] for row in rows)
-        align = ["---", "---", "---", *("---:" for _ in header[3:])]
-        lines = [header, align, *body]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
+        parts.append(markdown_table(header, rows, n_text=3))
         parts.append("\n".join(f"- {note}" for note in (*board.run_notes, *board.notes)) + "\n")
     if conventions.height:
         parts.append("## What a failed answer is worth\n\nUnweighted accuracy (%) under the three conventions.\n")
-        lines = [
-            ["run", "prompt", "failed %", "as wrong", "excluded", "uniform guess"],
-            ["---", "---", "---:", "---:", "---:", "---:"],
-        ]
-        for row in conventions.iter_rows(named=True):
-            lines.append(
-                [row["run_id"], prompt_title(row["system_id"]), f"{100 * row['failure_rate']:.1f}"]
-                + [_percent(row.get(name)) for name in ("wrong", "excluded", "uniform")]
-            )
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n")
+        parts.append(markdown_table(CONVENTION_HEADER, convention_text(conventions), n_text=2))
     return "\n".join(parts)
+
+
+CONVENTION_HEADER = ("run", "prompt", "failed %", "as wrong", "excluded", "uniform guess")
+
+
+def convention_text(conventions: pl.DataFrame) -> list[list[str]]:
+    """The rows of `convention_rows` as text."""
+    return [
+        [
+            row["run_id"],
+            prompt_title(row["system_id"]),
+            *(_percent(row.get(name)) for name in ("failure_rate", "wrong", "excluded", "uniform")),
+        ]
+        for row in conventions.iter_rows(named=True)
+    ]
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def csv_table(made: Sequence[Board]) -> pl.DataFrame:

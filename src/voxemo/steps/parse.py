@@ -1,5 +1,6 @@
 """Answers to predictions. Needs no model and no audio, and may be repeated at any time."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class ParseResult:
 
     run: Path
     counts: dict[str, int]
-    """planned, answered, duplicates, damaged_lines, and ``<reading>.<status>`` of answers."""
+    """planned, answered, duplicates, damaged_lines, ``<reading>.<status>``, ``audio.truncated``, ``audio.padded``."""
     reasons: dict[str, int]
     """Reason code to number of failed answers, strict reading."""
     damaged: tuple[str, ...]
@@ -74,6 +75,7 @@ def parse_run(run: Path) -> ParseResult:
                 }
 
     table = frame(rows(), PREDICTIONS)
+    handled = Counter(r.audio_handling for r in journal.responses.values() if r.audio_handling is not None)
     write_table(paths.predictions, table, PREDICTIONS)
     totals = {
         "planned": requests.height,
@@ -81,6 +83,7 @@ def parse_run(run: Path) -> ParseResult:
         "duplicates": journal.n_duplicates,
         "damaged_lines": len(journal.damaged),
         **counts,
+        **{f"audio.{what}": n for what, n in sorted(handled.items())},
     }
     write_manifest(run, with_counts(manifest, totals))
     return ParseResult(
