@@ -88,6 +88,13 @@ def run() -> None:
         # The reader, such as `head`, has seen enough. Python would complain once more while flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        # A full disk or a folder that may not be written: the steps write atomically, so nothing is half done.
+        _end(
+            f"{error.strerror or error}: {error.filename or 'unnamed file'}. Nothing was left half written.",
+            "OSError",
+            as_json,
+        )
     except Exception as error:
         traceback.print_exc()
         _end(

@@ -37,12 +37,23 @@ def package_versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor and operating system, in general terms."""
+    """Processor and operating system. What an accelerator is, the backend says in its effective settings."""
     return {
         "system": platform.system(),
         "machine": platform.machine(),
+        "processor": _processor(),
         "n_cpus": os.cpu_count(),
     }
+
+
+def _processor() -> str:
+    # Linux leaves platform.processor() empty; its kernel names the model.
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or "unknown"
 
 
 @cache

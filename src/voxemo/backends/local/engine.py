@@ -153,6 +153,9 @@ class LocalBackend:
             "trust_remote_code": self._trust_remote_code,
             "dtype": dtype,
             "device": str(self._model.device),
+            "device_name": torch.cuda.get_device_name(self._model.device)
+            if self._model.device.type == "cuda"
+            else None,
             "attention": self._model.config._attn_implementation,
             "batch_size": self._batch_size,
             "padding_side": self._family.padding_side,
