@@ -1,6 +1,6 @@
 """How fast predictions are scored, beside scikit-learn and SciPy on the same numbers.
 
-Run: python bench/scoring.py [--rows N] [--labels C] [--sample N]
+Run: python bench/scoring.py [--rows N] [--labels C] [--sample N] [--unnamed N]
 
 Every metric of the table is computed, hard and soft, per fold, as mean and pooled. The references compute the same
 metrics on a sample of the rows; their share of the table is named in each line, since they do not define all of it.
@@ -16,6 +16,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
 
+from voxemo.core.types import FAILURE_POLICIES
 from voxemo.scoring.evaluate import HardFold, Score, SoftFold, score_hard, score_soft
 from voxemo.scoring.soft import label_sets
 
@@ -40,6 +41,12 @@ def soft_fold(n_rows: int, n_labels: int, rng: np.random.Generator) -> SoftFold:
         failed=rng.random(n_rows) < FAILED_SHARE,
         speakers=_speakers(n_rows, rng),
     )
+
+
+def without_speakers(fold: HardFold | SoftFold) -> HardFold | SoftFold:
+    """The same answers with named utterances only, as in a corpus that does not say who speaks."""
+    names = np.array([f"utterance{row}" for row in range(fold.n_rows)], dtype=object)
+    return replace(fold, speakers=None, utterances=names)
 
 
 def _speakers(n_rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -89,20 +96,24 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--labels", type=int, default=8)
     parser.add_argument("--sample", type=int, default=100_000)
+    parser.add_argument("--unnamed", type=int, default=20_000, help="rows of the case without speakers")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     names = tuple(f"label{c}" for c in range(options.labels))
 
     def hard(fold: HardFold, *, resamples: int = 0) -> list[Score]:
-        return score_hard([fold], label_names=names, policy="wrong", resamples=resamples)
+        return score_hard([fold], label_names=names, policies=["wrong"], resamples=resamples)["wrong"]
 
     def soft(fold: SoftFold, prior: SoftFold | None = None, *, resamples: int = 0) -> list[Score]:
         priors = None if prior is None else [prior]
-        return score_soft([fold], label_names=names, policy="uniform", prior=priors, resamples=resamples)
+        return score_soft([fold], label_names=names, policies=["uniform"], prior=priors, resamples=resamples)["uniform"]
+
+    def prior_of(fold: SoftFold) -> SoftFold:
+        guess = np.broadcast_to(fold.gold.mean(axis=0), fold.gold.shape)
+        return replace(fold, predicted=guess, failed=np.zeros(fold.n_rows, dtype=bool))
 
     hard_rows, soft_rows = hard_fold(options.rows, options.labels, rng), soft_fold(options.rows, options.labels, rng)
-    guess = np.broadcast_to(soft_rows.gold.mean(axis=0), soft_rows.gold.shape)
-    prior = replace(soft_rows, predicted=guess, failed=np.zeros(options.rows, dtype=bool))
+    prior = prior_of(soft_rows)
     print(f"{options.rows:,} predictions over {options.labels} labels")
     for name, work in (
         ("hard, all metrics", lambda: hard(hard_rows)),
@@ -113,6 +124,19 @@ def main() -> None:
     ):
         taken = seconds(work)
         print(f"  {name:<36} {taken:7.2f} s {options.rows / taken:14,.0f} rows/s")
+
+    hard_unnamed = without_speakers(hard_fold(options.unnamed, options.labels, rng))
+    soft_unnamed = without_speakers(soft_fold(options.unnamed, options.labels, rng))
+    priors = [prior_of(soft_unnamed)]
+    print(f"without speakers, {options.unnamed:,} predictions under three failure policies, 1,000 utterance resamples")
+    for name, work in (
+        ("hard", lambda: score_hard([hard_unnamed], label_names=names, policies=FAILURE_POLICIES)),
+        (
+            "soft and skill",
+            lambda: score_soft([soft_unnamed], label_names=names, policies=FAILURE_POLICIES, prior=priors),
+        ),
+    ):
+        print(f"  {name:<36} {seconds(work):7.2f} s")
 
     hard_sample, soft_sample = (
         hard_fold(options.sample, options.labels, rng),

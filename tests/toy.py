@@ -7,17 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from voxemo.backends.base import Backend, Question
 from voxemo.backends.scripted import ScriptedBackend
+from voxemo.catalog import lookup
 from voxemo.demo.toy import make_toy_corpus
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.prepare import prepare_corpus
 from voxemo.steps.split import split_corpus
+from voxemo.store.files import read_json
 from voxemo.store.layout import Workspace
+from voxemo.store.workspace import read_prepared, write_prepared
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +77,23 @@ def answered(workspace: Workspace, **given: Any) -> Path:
     infer_run(workspace, run, make_backend=make())
     parse_run(run)
     return run
+
+
+def without_votes(workspace: Workspace) -> None:
+    """Make the workspace's toy corpus one whose votes are not released."""
+    rewrite(workspace, votes=lambda table: table.clear())
+
+
+def rewrite(workspace: Workspace, *, votes: Callable[[pl.DataFrame], pl.DataFrame] = lambda table: table) -> None:
+    """Prepare the toy corpus again, as it were, with other votes."""
+    card = lookup.corpus_card("toy")
+    prepared = read_prepared(workspace, card)
+    root = Path(read_json(workspace.corpus_root("toy"))["folder"])
+    write_prepared(
+        workspace,
+        card,
+        root,
+        utterances=prepared.utterances,
+        votes=votes(prepared.votes),
+        report={name: value for name, value in prepared.report.items() if not name.endswith("sha256")},
+    )

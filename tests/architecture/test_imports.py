@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     **{package: {"core"} for package in L1},
     "catalog": {"core"},
     "audio": {"core"},
-    "store": {"core"},
+    "store": {"core", "splits"},
     "corpora": {"core", *L1, "audio", "catalog"},
     "backends": {"core", *L1, "audio", "catalog"},
     "training": {"core", *L1, "audio", "backends"},

@@ -39,11 +39,15 @@ def prepared(voxemo: Command, corpus: Path) -> Path:
 # --- what is there -----------------------------------------------------------------------------------------------
 
 
-def test_help_names_every_verb(voxemo: Command) -> None:
-    done = voxemo("--help")
+VERBS = "list show check prepare split train plan infer parse score report run compare demo"
+
+
+@pytest.mark.parametrize("words", [("--help",), ()], ids=["asked", "no words"])
+def test_help_names_every_verb(voxemo: Command, words: tuple[str, ...]) -> None:
+    done = voxemo(*words)
 
     assert done.code == 0
-    for verb in sorted(command.name or "" for command in main.app.registered_commands):
+    for verb in VERBS.split(" "):
         assert f" {verb} " in done.out
 
 
@@ -160,7 +164,7 @@ def test_answers_from_a_file_are_scored(voxemo: Command, prepared: Path, tmp_pat
     assert voxemo("infer", run, "--answers", answers).code == 0
     assert voxemo("parse", run).code == 0
     assert voxemo("score", run, "--resamples", "20").code == 0
-    assert "ensemble" in voxemo("report", run, "--partial").out
+    assert "vote of 5" in voxemo("report", run, "--partial").out
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------
@@ -266,6 +270,85 @@ def test_a_wrong_option_is_the_users_to_mend(voxemo: Command) -> None:
     assert voxemo("nonsense").code == 1
 
 
+def test_a_run_named_twice_is_shown_once(voxemo: Command, prepared: Path) -> None:
+    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
+
+    done = voxemo("report", run, run, "--partial")
+
+    assert done.code == 0
+    assert done.out.count("acoustic-baseline│") == 2
+
+
+def test_a_narrow_terminal_loses_columns_but_no_digit(
+    voxemo: Command, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
+    monkeypatch.setenv("COLUMNS", "50")
+
+    shown = voxemo("report", run, "--partial").out
+
+    assert "Not shown in this narrow terminal" in shown
+    assert "…" not in shown
+
+
+def test_report_without_a_run_says_so(voxemo: Command, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("", encoding="utf-8")
+
+    done = voxemo("report", tmp_path / "notes.txt")
+
+    assert done.code == 1
+    assert "no run folder among what was given" in done.err
+
+
+def test_report_names_the_policy_that_was_not_scored(voxemo: Command, prepared: Path) -> None:
+    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
+    voxemo("score", run, "--failure-policy", "excluded", "--resamples", "10")
+
+    done = voxemo("report", run, "--partial", "--failure-policy", "wrong")
+
+    assert done.code == 1
+    assert "under the failure policy 'wrong'" in done.err
+
+
+def test_a_corpus_of_pointer_files_is_refused(voxemo: Command, corpus: Path) -> None:
+    for clip in (corpus / "clips").glob("*.wav"):
+        clip.write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
+
+    done = voxemo("prepare", "toy", "--root", corpus, "--partial")
+
+    assert done.code == 1
+    assert "None of the 96 clips of toy can be used" in done.err
+    assert "git lfs pull" in done.err
+
+
+def test_answers_given_twice_are_counted_as_not_used(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    words = ("plan", "--corpus", "toy", "--model", "scripted", "--form", "hard", "--prompt", "direct", "--json")
+    run = json.loads(voxemo(*words).out)["run"]
+    plan = pl.read_parquet(RunPaths(Path(run)).plan)
+    answers = tmp_path / "answers.jsonl"
+    same = {"variant_id": "direct", "form": "hard", "text": "FINAL LABEL: Sad"}
+    lines = [json.dumps({"utterance_id": name, **same}) for name in plan["utterance_id"]]
+    answers.write_text("\n".join(lines), encoding="utf-8")
+    voxemo("infer", run, "--answers", answers)
+
+    again = voxemo("infer", run, "--answers", answers)
+
+    assert f"{plan.height} answers of the file were NOT used" in again.out
+
+
+def test_answers_of_others_are_refused_under_a_trained_models_name(
+    voxemo: Command, prepared: Path, tmp_path: Path
+) -> None:
+    voxemo("train", "toy")
+    run = json.loads(voxemo("plan", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
+    (tmp_path / "answers.jsonl").write_text("", encoding="utf-8")
+
+    done = voxemo("infer", run, "--answers", tmp_path / "answers.jsonl")
+
+    assert done.code == 1
+    assert "which was trained here and answers itself" in done.err
+
+
 def test_a_bug_ends_with_2_and_asks_to_be_reported(voxemo: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("one over nothing")
@@ -282,10 +365,10 @@ def test_the_command_line_in_a_manifest_names_no_folder_of_this_machine(monkeypa
     monkeypatch.setattr(
         sys,
         "argv",
-        ["voxemo", "run", "--model", "/home/me/models/q2a/card.toml", "--runs=/scratch/runs", "--limit", "3"],
+        ["voxemo", "infer", "../me/runs/r", "--model", "/home/me/card.toml", "--runs=/scratch/runs", "--shard", "3/16"],
     )
 
-    assert command_line() == "voxemo run --model card.toml --runs=runs --limit 3"
+    assert command_line() == "voxemo infer r --model card.toml --runs=runs --shard 3/16"
 
 
 def test_demo_ends_with_a_scoreboard_and_the_same_again(voxemo: Command, tmp_path: Path) -> None:

@@ -60,10 +60,11 @@ def test_label_ends_with_its_line(line_end: str, basic_labels: LabelSet) -> None
     assert parse_hard(f"FINAL LABEL:{line_end}Happy", basic_labels).reason == "empty_field"
 
 
-def test_an_error_of_the_model_is_a_failure_whatever_it_said(basic_labels: LabelSet) -> None:
-    prediction = parse_hard("FINAL LABEL: Happy", basic_labels, finish="error")
+@pytest.mark.parametrize(("finish", "reason"), [("error", "model_error"), ("no_audio", "no_audio")])
+def test_no_answer_is_a_failure_whatever_text_is_there(finish: str, reason: str, basic_labels: LabelSet) -> None:
+    prediction = parse_hard("FINAL LABEL: Happy", basic_labels, finish=finish)
 
-    assert (prediction.status, prediction.label, prediction.reason) == ("failed", None, "model_error")
+    assert (prediction.status, prediction.label, prediction.reason) == ("failed", None, reason)
 
 
 @pytest.mark.parametrize("reading", ["strict", "lenient"])

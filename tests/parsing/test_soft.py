@@ -43,11 +43,12 @@ def test_a_failed_distribution_keeps_the_label_beside(basic_labels: LabelSet) ->
     assert (prediction.label, prediction.label_status) == ("sad", "ok")
 
 
-def test_an_error_of_the_model_fails_both_whatever_it_said(basic_labels: LabelSet) -> None:
-    prediction = parse_distribution(FIELD + '{"Sad": 1}\nFINAL LABEL: Sad', basic_labels, finish="error")
+@pytest.mark.parametrize(("finish", "reason"), [("error", "model_error"), ("no_audio", "no_audio")])
+def test_no_answer_fails_both_whatever_text_is_there(finish: str, reason: str, basic_labels: LabelSet) -> None:
+    prediction = parse_distribution(FIELD + '{"Sad": 1}\nFINAL LABEL: Sad', basic_labels, finish=finish)
 
-    assert (prediction.status, prediction.reason, prediction.distribution) == ("failed", "model_error", None)
-    assert (prediction.label_status, prediction.label_reason, prediction.label) == ("failed", "model_error", None)
+    assert (prediction.status, prediction.reason, prediction.distribution) == ("failed", reason, None)
+    assert (prediction.label_status, prediction.label_reason, prediction.label) == ("failed", reason, None)
 
 
 @pytest.mark.parametrize(

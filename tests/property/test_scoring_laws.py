@@ -1,6 +1,7 @@
 """Laws that every metric obeys, whatever the answers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,8 +71,8 @@ def test_renaming_the_labels_on_both_sides_changes_no_hard_metric(case, policy, 
     renamed = np.append(order, -1)
     other = HardFold(fold_id="1", gold=renamed[fold.gold], predicted=renamed[fold.predicted])
 
-    before = values(score_hard([fold], label_names=names(size), policy=policy, resamples=0))
-    after = values(score_hard([other], label_names=names(size), policy=policy, resamples=0))
+    before = values(score_hard([fold], label_names=names(size), policies=[policy], resamples=0)[policy])
+    after = values(score_hard([other], label_names=names(size), policies=[policy], resamples=0)[policy])
 
     for metric in HARD:
         assert after[metric, None] == pytest.approx(before[metric, None])
@@ -86,8 +87,8 @@ def test_renaming_the_labels_on_both_sides_changes_no_soft_metric(case, policy, 
     order = random.sample(range(size), size)
     other = SoftFold(fold_id="1", gold=fold.gold[:, order], predicted=fold.predicted[:, order], failed=fold.failed)
 
-    before = values(score_soft([fold], label_names=names(size), policy=policy, resamples=0))
-    after = values(score_soft([other], label_names=names(size), policy=policy, resamples=0))
+    before = values(score_soft([fold], label_names=names(size), policies=[policy], resamples=0)[policy])
+    after = values(score_soft([other], label_names=names(size), policies=[policy], resamples=0)[policy])
 
     for metric in ORDER_FREE:
         assert after[metric, None] == pytest.approx(before[metric, None], abs=1e-12)
@@ -108,7 +109,7 @@ def test_without_ties_renaming_the_labels_does_not_change_top1_either(data, size
 def test_a_failed_answer_is_worth_least_as_wrong(case):
     size, fold = case
     by_policy = {
-        policy: values(score_hard([fold], label_names=names(size), policy=policy, resamples=0))
+        policy: values(score_hard([fold], label_names=names(size), policies=[policy], resamples=0)[policy])
         for policy in FAILURE_POLICIES
     }
 
@@ -125,7 +126,7 @@ def test_a_failed_answer_is_worth_least_as_wrong(case):
 def test_a_failed_distribution_read_as_wrong_is_never_nearer_than_read_as_uniform(case):
     size, fold = case
     wrong, uniform = (
-        values(score_soft([fold], label_names=names(size), policy=policy, resamples=0))
+        values(score_soft([fold], label_names=names(size), policies=[policy], resamples=0)[policy])
         for policy in ("wrong", "uniform")
     )
 
@@ -185,20 +186,20 @@ def test_dividing_the_utterances_into_folds_changes_no_pooled_score(case, policy
         for i in range(n_folds)
     ]
 
-    whole = values(score_hard([fold], label_names=names(size), policy=policy, resamples=0))
+    whole = values(score_hard([fold], label_names=names(size), policies=[policy], resamples=0)[policy])
 
-    assert values(score_hard(parts, label_names=names(size), policy=policy, resamples=0)) == whole
+    assert values(score_hard(parts, label_names=names(size), policies=[policy], resamples=0)[policy]) == whole
 
 
 @settings(deadline=None)
 @given(hard_folds(), st.sampled_from(FAILURE_POLICIES), st.integers(0, 2**32 - 1))
 def test_same_inputs_same_scores_and_one_fold_is_its_own_pool(case, policy, seed):
     size, fold = case
-    options = {"label_names": names(size), "policy": policy, "resamples": 20, "seed": seed}
+    options = {"label_names": names(size), "policies": [policy], "resamples": 20, "seed": seed}
 
-    first = score_hard([fold], **options)
+    first = score_hard([fold], **options)[policy]
 
-    assert first == score_hard([fold], **options)
+    assert first == score_hard([fold], **options)[policy]
     by_fold = [
         [(s.metric, s.class_label, s.value, s.ci_low, s.ci_high) for s in first if s.fold_id == f]
         for f in ("1", "mean", "pooled")
@@ -211,11 +212,37 @@ def test_same_inputs_same_scores_and_one_fold_is_its_own_pool(case, policy, seed
 def test_every_hard_score_is_a_fraction_inside_the_range_of_its_interval(case, policy):
     size, fold = case
 
-    for score in score_hard([fold], label_names=names(size), policy=policy, resamples=20):
+    for score in score_hard([fold], label_names=names(size), policies=[policy], resamples=20)[policy]:
         if score.value is not None:
             assert 0 <= score.value <= 1 + 1e-12
         if score.ci_low is not None:
             assert 0 <= score.ci_low <= score.ci_high <= 1 + 1e-12
+
+
+@settings(deadline=None)
+@given(hard_folds(), st.data(), st.integers(0, 2**32 - 1))
+def test_a_constant_answer_has_the_same_unweighted_accuracy_in_every_resample(case, data, seed):
+    size, fold = case
+    answer = data.draw(st.integers(0, size - 1))
+    constant = replace(fold, predicted=np.full(fold.n, answer))
+
+    scores = score_hard([constant], label_names=names(size), policies=FAILURE_POLICIES, resamples=20, seed=seed)
+
+    n_classes = len(set(fold.gold.tolist()))
+    for found in scores.values():
+        score = next(s for s in found if s.metric == "unweighted_accuracy")
+        assert score.value == pytest.approx((answer in fold.gold) / n_classes)
+        assert {score.ci_low, score.ci_high} <= {score.value, None}
+        assert (score.ci_low is None) == (fold.n == 1)
+
+
+@settings(deadline=None)
+@given(hard_folds(), st.sampled_from(FAILURE_POLICIES), st.integers(0, 2**32 - 1))
+def test_every_score_that_is_defined_is_defined_in_every_resample(case, policy, seed):
+    size, fold = case
+
+    for score in score_hard([fold], label_names=names(size), policies=[policy], resamples=1, seed=seed)[policy]:
+        assert (score.ci_low is None) == (score.value is None or score.ci_unit is None)
 
 
 @settings(deadline=None)

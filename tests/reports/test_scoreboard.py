@@ -5,12 +5,23 @@ import polars as pl
 import pytest
 
 from golden_files import check_golden
-from toy import answered
+from toy import answered, without_votes
 from voxemo.catalog import lookup
 from voxemo.core.errors import RunError
+from voxemo.core.types import FAILURE_POLICIES, Generation
 from voxemo.reports import scoreboard
 from voxemo.reports.disclosure import disclosure, read_workers
-from voxemo.reports.scoreboard import Board, Cell, FinishedRun, boards, convention_rows, format_cell, read_runs
+from voxemo.reports.scoreboard import (
+    Board,
+    Cell,
+    FinishedRun,
+    boards,
+    convention_rows,
+    distribution_failures,
+    format_cell,
+    read_runs,
+)
+from voxemo.steps.parse import parse_run
 from voxemo.steps.score import score_run
 from voxemo.store.layout import Workspace
 from voxemo.store.manifest import read_manifest
@@ -59,7 +70,9 @@ def test_a_partial_run_is_refused_unless_asked_and_then_marked(workspace: Worksp
         read_runs([run])
     hard = boards(read_runs([run], allow_partial=True))[0]
 
-    assert hard.run_notes == ("scripted: PARTIAL: at most 3 utterances of each test partition",)
+    assert len(hard.run_notes) == 1
+    assert hard.run_notes[0].endswith("PARTIAL: at most 3 utterances of each test partition")
+    assert all(entry.partial for entry in hard.entries if entry.kind == "run")
 
 
 def test_a_run_that_was_not_scored_says_so(workspace: Workspace) -> None:
@@ -79,15 +92,82 @@ def test_runs_over_different_splits_stand_on_different_boards(finished: Finished
 
 def test_published_figures_of_the_corpus_stand_below_with_their_source(finished: FinishedRun) -> None:
     card = lookup.corpus_card("urdu")
-    manifest = finished.manifest.model_copy(update={"corpus_card": card})
+    manifest = finished.manifest.model_copy(update={"corpus_card": card, "label_source": card.gold})
     (hard, *_) = boards([FinishedRun(finished.path, manifest, finished.scores)])
 
     published = [entry for entry in hard.entries if entry.kind == "published"]
 
     assert len(published) == 13
     assert {entry.note for entry in published} >= {"arXiv 2603.08936, Table 4/5"}
+    other = manifest.model_copy(update={"label_source": "expressed"})
+    assert all(e.kind != "published" for e in boards([FinishedRun(finished.path, other, finished.scores)])[0].entries)
     direct = next(e for e in published if (e.model, e.system) == ("qwen2-audio-7b-instruct", "direct"))
     assert direct.cells["unweighted_accuracy"].value == pytest.approx(0.38)
+
+
+def test_every_number_of_every_board_is_the_one_row_of_the_scores_that_it_stands_for(finished: FinishedRun) -> None:
+    for reading in ("strict", "lenient"):
+        for policy in FAILURE_POLICIES:
+            for board in boards([finished], reading=reading, policy=policy):
+                for entry in board.entries:
+                    rows = finished.scores.filter(
+                        pl.col("system_id") == ("reference:" if entry.kind == "reference" else "") + entry.system,
+                        pl.col("partition") == board.partition,
+                        pl.col("vote_rule").eq_missing(pl.lit(board.vote_rule)),
+                        pl.col("fold_id") == "mean",
+                        pl.col("class_label").is_null(),
+                    )
+                    if entry.kind == "run":
+                        rows = rows.filter(pl.col("reading") == reading, pl.col("failure_policy") == policy)
+                    for metric, cell in entry.cells.items():
+                        (row,) = rows.filter(pl.col("metric") == metric).iter_rows(named=True)
+                        assert (cell.value, cell.ci_low, cell.ci_high) == (row["value"], row["ci_low"], row["ci_high"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_partial_run_stands_below_whole_ones_and_lends_them_no_reference_rows(
+    finished: FinishedRun, workspace: Workspace, order: int
+) -> None:
+    part = answered(workspace, limit=3)
+    score_run(workspace, part, resamples=10)
+
+    hard = boards([finished, *read_runs([part], allow_partial=True)][::order])[0]
+    runs = [entry for entry in hard.entries if entry.kind == "run"]
+
+    assert [entry.partial for entry in runs] == [False] * 6 + [True] * 6
+    assert {entry.n for entry in hard.entries if entry.kind == "reference"} == {240}
+    assert len({entry.model for entry in runs}) == 2
+
+
+def test_runs_that_differ_only_in_decoding_can_be_told_apart(finished: FinishedRun, workspace: Workspace) -> None:
+    other = answered(workspace, generation=Generation(max_new_tokens=8))
+    score_run(workspace, other, resamples=10)
+
+    hard = boards([finished, *read_runs([other])])[0]
+
+    assert len({entry.model for entry in hard.entries if entry.kind == "run"}) == 2
+    assert any("max_new_tokens = 8" in note for note in hard.run_notes)
+
+
+def test_scores_older_than_the_answers_are_gone_after_parse(finished: FinishedRun) -> None:
+    parse_run(finished.path)
+
+    with pytest.raises(RunError, match=r"scores\.parquet is missing"):
+        read_runs([finished.path])
+
+
+def test_failed_distributions_without_votes_are_reported_by_prompt(workspace: Workspace) -> None:
+    without_votes(workspace)
+    run = answered(workspace)
+    score_run(workspace, run, resamples=10)
+    (read,) = read_runs([run])
+
+    failures = distribution_failures([read])
+
+    assert failures["system_id"].to_list() == list(lookup.prompt_names())
+    assert failures["failure_rate"].is_between(0.05, 0.2).all()
+    text = scoreboard.markdown(boards([read]), convention_rows([read]), failures)
+    assert "Distribution answers without votes" in text
 
 
 def test_conventions_are_shown_side_by_side(finished: FinishedRun) -> None:
@@ -113,7 +193,7 @@ def test_a_number_is_printed_in_the_unit_of_its_column(metric: str, cell: Cell |
 
 
 def test_golden_scoreboard_of_a_scripted_run(finished: FinishedRun) -> None:
-    text = scoreboard.markdown(boards([finished]), convention_rows([finished]))
+    text = scoreboard.markdown(boards([finished]), convention_rows([finished]), distribution_failures([finished]))
 
     # The hash in a run's name holds that of the toy corpus's samples, whose last bit may differ between machines.
     check_golden("reports/scoreboard.md", re.sub(r"\.[0-9a-f]{8}\b", ".xxxxxxxx", text))

@@ -30,7 +30,7 @@ def scores(gold: np.ndarray, predicted: np.ndarray, label_names: tuple[str, ...]
         predicted=np.broadcast_to(predicted, gold.shape),
         failed=np.zeros(len(gold), dtype=bool),
     )
-    found = score_soft([fold], label_names=label_names, policy="uniform", resamples=0)
+    found = score_soft([fold], label_names=label_names, policies=["uniform"], resamples=0)["uniform"]
     return {score.metric: score.value for score in found if score.fold_id == "pooled"}
 
 

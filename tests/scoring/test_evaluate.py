@@ -50,11 +50,11 @@ def soft_fold(seed: int = 0, *, fold_id: str = "1", n: int = 60, n_speakers: int
 
 
 def hard_scores(folds: Sequence[HardFold | HardReference], policy: FailurePolicy = "wrong", **options: Any):
-    return index(score_hard(folds, label_names=LABELS, policy=policy, **{"resamples": 50, **options}))
+    return index(score_hard(folds, label_names=LABELS, policies=[policy], **{"resamples": 50, **options})[policy])
 
 
 def soft_scores(folds: Sequence[SoftFold], policy: FailurePolicy = "uniform", **options: Any):
-    return index(score_soft(folds, label_names=LABELS, policy=policy, **{"resamples": 50, **options}))
+    return index(score_soft(folds, label_names=LABELS, policies=[policy], **{"resamples": 50, **options})[policy])
 
 
 def index(scores: list[Score]) -> dict[tuple[str, str, str | None], Score]:
@@ -111,9 +111,9 @@ def test_scoring_in_chunks_changes_nothing(monkeypatch):
 
 
 def test_every_metric_comes_for_every_fold_then_mean_then_pooled_with_coverage_last():
-    scores = score_hard(
-        [hard_fold(0, fold_id="1"), hard_fold(1, fold_id="2")], label_names=LABELS, policy="wrong", resamples=2
-    )
+    folds = [hard_fold(0, fold_id="1"), hard_fold(1, fold_id="2")]
+
+    scores = score_hard(folds, label_names=LABELS, policies=["wrong"], resamples=2)["wrong"]
 
     assert list(dict.fromkeys(score.fold_id for score in scores)) == ["1", "2", "mean", "pooled"]
     names = [metric.name for metric in METRICS.values() if "confusion" in metric.kind]
@@ -252,13 +252,14 @@ def test_the_human_row_counts_each_utterance_once():
 
 
 def test_the_rows_of_one_utterance_are_resampled_together():
-    # Two utterances, each of many rows with one value: only resampling whole utterances moves the mean to 0 or 1.
+    # Two utterances, each of many rows with one value: only weighing whole utterances moves the mean almost to 0 or 1.
     votes = np.array([[4.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
     fold, _ = human_fold(votes, n_speakers=1)
 
     score = soft_scores([fold], resamples=200)["1", "tvd", None]
 
-    assert (score.ci_low, score.ci_high, score.ci_unit) == (0.0, pytest.approx(1.0), "utterance")
+    assert (score.ci_low, score.ci_high) == pytest.approx((0, 1), abs=0.01)
+    assert score.ci_unit == "utterance"
 
 
 # --- skill -------------------------------------------------------------------------------------------------------
@@ -417,12 +418,119 @@ def test_folds_with_and_without_utterance_ids_pool():
     assert (pooled.n, pooled.ci_unit) == (120, "utterance")
 
 
-def test_a_class_that_some_resamples_miss_still_has_an_interval():
+def test_a_class_of_one_utterance_is_in_every_resample():
     fold = HardFold(fold_id="1", gold=np.array([0, 0, 0, 1]), predicted=np.array([0, 1, 0, 1]))
 
-    score = hard_scores([fold], resamples=200)["1", "recall", "happy"]
+    scores = hard_scores([fold], resamples=200)
 
+    recall, accuracy = scores["1", "recall", "happy"], scores["1", "unweighted_accuracy", None]
+    assert (recall.value, recall.ci_low, recall.ci_high) == (1.0, 1.0, 1.0)
+    # (recall of angry + 1) / 2 in each of them; without the utterance it could fall to the recall of angry alone.
+    assert 0.5 <= accuracy.ci_low < accuracy.value < accuracy.ci_high
+
+
+def skewed_fold(**changes: Any) -> HardFold:
+    """Seven speakers of whom most give one class, as in a corpus cut from broadcasts; three classes have one each."""
+    n_of = np.array(
+        [[30, 0, 0, 0], [0, 12, 0, 0], [0, 4, 0, 0], [0, 2, 0, 0], [0, 6, 60, 0], [0, 2, 0, 0], [0, 0, 0, 9]]
+    )
+    gold = np.concatenate([np.repeat(range(N_LABELS), of_speaker) for of_speaker in n_of])
+    rng = np.random.default_rng(0)
+    predicted = np.where(rng.random(len(gold)) < 0.6, gold, rng.integers(N_LABELS, size=len(gold)))
+    names = np.repeat([f"s{i}" for i in range(len(n_of))], n_of.sum(axis=1)).astype(object)
+    return replace(HardFold(fold_id="1", gold=gold, predicted=predicted, speakers=names), **changes)
+
+
+@pytest.mark.parametrize("policy", FAILURE_POLICIES)
+@pytest.mark.parametrize("metric", ["macro_f1", "micro_f1", "unweighted_accuracy", "weighted_accuracy"])
+def test_the_value_lies_inside_its_interval_where_only_one_speaker_holds_a_class(metric, policy):
+    fold = skewed_fold()
+    fold.predicted[::9] = -1
+
+    for place in ("1", "mean", "pooled"):
+        score = hard_scores([fold], policy, resamples=400)[place, metric, None]
+        assert score.ci_unit == "speaker"
+        assert score.ci_low < score.value < score.ci_high
+
+
+@pytest.mark.parametrize("label", range(N_LABELS))
+def test_one_answer_to_everything_has_a_point_as_the_interval_of_its_unweighted_accuracy(label):
+    fold = skewed_fold()
+    constant = replace(fold, predicted=np.full(fold.n_rows, label))
+
+    score = hard_scores([constant])["1", "unweighted_accuracy", None]
+
+    assert (score.value, score.ci_low, score.ci_high) == (0.25, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("policy", FAILURE_POLICIES)
+def test_a_label_that_only_one_speaker_has_is_in_the_gold_sets_of_every_resample(policy):
+    hard = skewed_fold()
+    eye = np.eye(N_LABELS)
+    fold = SoftFold(
+        fold_id="1",
+        gold=eye[hard.gold],
+        predicted=eye[hard.predicted],
+        failed=np.arange(hard.n_rows) % 9 == 0,
+        speakers=hard.speakers,
+    )
+
+    scores = soft_scores([fold], policy, resamples=400)
+    perfect = soft_scores([replace(fold, predicted=fold.gold, failed=np.zeros_like(fold.failed))], policy)
+
+    for metric in ("soft_macro_f1", "soft_micro_f1", "top1_accuracy", "jsd"):
+        score = scores["1", metric, None]
+        assert score.ci_low < score.value < score.ci_high
+    score = perfect["1", "soft_macro_f1", None]
     assert (score.value, score.ci_low, score.ci_high) == (1.0, 1.0, 1.0)
+
+
+def test_two_constant_answers_do_not_differ_in_unweighted_accuracy_in_any_resample():
+    fold = skewed_fold()
+    a, b = (replace(fold, predicted=np.full(fold.n_rows, label)) for label in (0, 3))
+
+    found = compare([a], [b], "unweighted_accuracy")
+
+    assert (found.value, found.ci_low, found.ci_high, found.ci_unit) == (0.0, 0.0, 0.0, "speaker")
+
+
+def test_intervals_over_twelve_speakers_cover_the_truth_in_most_simulated_test_sets():
+    # Speakers differ in how often they are understood and in which classes they speak.
+    rng = np.random.default_rng(1)
+    n_sets, n_speakers, n = 200, 12, 10
+    chance = 0.25
+    covered = []
+    for _ in range(n_sets):
+        gold = np.array([rng.choice(N_LABELS, size=n, p=rng.dirichlet(np.ones(N_LABELS))) for _ in range(n_speakers)])
+        understood = rng.random(gold.shape) < rng.beta(4, 4, size=(n_speakers, 1))
+        predicted = np.where(understood, gold, rng.integers(N_LABELS, size=gold.shape))
+        fold = HardFold(
+            fold_id="1",
+            gold=gold.ravel(),
+            predicted=predicted.ravel(),
+            speakers=np.repeat([f"s{i}" for i in range(n_speakers)], n).astype(object),
+        )
+        only = {"unweighted_accuracy": METRICS["unweighted_accuracy"]}
+        score = hard_scores([fold], metrics=only, resamples=200)["1", "unweighted_accuracy", None]
+        covered.append(score.ci_low <= 0.5 + 0.5 * chance <= score.ci_high)
+
+    assert np.mean(covered) >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("score", "fold"), [(score_hard, hard_fold()), (score_soft, soft_fold())], ids=["hard", "soft"]
+)
+def test_policies_asked_for_together_are_those_asked_for_alone(score, fold):
+    folds = [fold, replace(fold, fold_id="2", speakers=speakers(60, n_speakers=7))]
+    together = score(folds, label_names=LABELS, policies=FAILURE_POLICIES, resamples=50)
+
+    assert tuple(together) == FAILURE_POLICIES
+    for policy, found in together.items():
+        alone = index(score(folds, label_names=LABELS, policies=[policy], resamples=50)[policy])
+        for key, one in index(found).items():
+            assert (one.value, one.ci_low, one.ci_high) == pytest.approx(
+                (alone[key].value, alone[key].ci_low, alone[key].ci_high), rel=1e-9
+            )
 
 
 @pytest.mark.parametrize(
@@ -477,7 +585,7 @@ def test_a_plugins_metric_gets_policies_intervals_and_skill_like_any_other():
         (lambda: hard_scores([]), "at least one fold"),
         (lambda: hard_scores([hard_fold(gold=np.full(60, 4))]), "gold holds 4 to 4"),
         (lambda: hard_scores([HardReference(fold_id="1", gold=np.zeros(2, int), distribution=np.ones(1))]), "1 labels"),
-        (lambda: score_soft([soft_fold()], label_names=LABELS[:3], policy="uniform"), "the label set has 3"),
+        (lambda: score_soft([soft_fold()], label_names=LABELS[:3], policies=["uniform"]), "the label set has 3"),
         (lambda: soft_scores([soft_fold()], prior=[]), "0 folds"),
         (lambda: soft_scores([soft_fold(0)], prior=[prior_of(soft_fold(1))]), "exactly the rows"),
         (lambda: soft_scores([soft_fold()], prior=[soft_fold()]), "never fail"),

@@ -1,27 +1,35 @@
 """The line from plan to scores, on the toy corpus with scripted answers."""
 
+import contextlib
 import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from toy import answered, make, planned, toy_answer
+from toy import answered, make, planned, rewrite, toy_answer, without_votes
 from voxemo.backends.base import Question
 from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
-from voxemo.core.errors import AnswerFileError, NotPrepared, RunError, SplitError, UnknownName
+from voxemo.core.errors import AnswerFileError, AudioError, NotPrepared, RunError, SplitError, UnknownName
 from voxemo.core.types import Generation, Response
+from voxemo.splits.policies import split_sha256
 from voxemo.steps.compare import compare_runs
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import parse_run
-from voxemo.steps.plan import plan_run
+from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.score import score_run
+from voxemo.steps.split import split_corpus
+from voxemo.steps.train import train_model
 from voxemo.store.journal import read_journal
-from voxemo.store.layout import RunPaths, Workspace
+from voxemo.store.layout import MODEL_CARD, RunPaths, Workspace
 from voxemo.store.manifest import read_manifest
-from voxemo.store.tables import PREDICTIONS, SCORES, read_table
+from voxemo.store.tables import PREDICTIONS, SCORES, UTTERANCES, read_table, split_document, utterance_rows, write_table
+from voxemo.store.workspace import prepared_sha256, read_split, write_split
 
 FAST = 50
 """Bootstrap resamples where intervals are not what is tested."""
@@ -74,7 +82,7 @@ def test_whatever_changes_a_score_changes_the_run(workspace: Workspace, change: 
 def test_a_plan_says_what_is_partial_and_what_deviates(workspace: Workspace) -> None:
     manifest = read_manifest(planned(workspace, limit=2, folds=("1", "3"), generation=Generation(max_new_tokens=8)))
 
-    assert manifest.partial == "at most 2 utterances of each test partition; folds 1, 3 of 4"
+    assert manifest.partial == "at most 2 utterances of each test partition; 2 of 4 folds (1, 3)"
     assert any("max_new_tokens = 8" in deviation for deviation in manifest.deviations)
 
 
@@ -110,6 +118,140 @@ def test_planning_on_a_missing_split_says_which_there_are(workspace: Workspace) 
 def test_an_unknown_name_in_a_plan_is_named(workspace: Workspace, given: dict[str, Any], near: str) -> None:
     with pytest.raises(UnknownName, match=near):
         planned(workspace, **given)
+
+
+def test_a_fold_named_twice_is_one_fold(workspace: Workspace) -> None:
+    assert read_manifest(planned(workspace, folds=("2", "2"))).partial == "1 of 4 folds (2)"
+
+
+def test_two_prompts_of_one_name_are_refused(workspace: Workspace) -> None:
+    with pytest.raises(RunError, match="Two prompts of one run are called 'direct'"):
+        planned(workspace, variants=("direct", "direct"))
+
+
+def own_prompt(folder: Path, variant_id: str) -> str:
+    template = (lookup.CATALOG / "prompts" / "_voxemo.toml").read_text(encoding="utf-8")
+    (folder / "own.template.toml").write_text(
+        template.replace("Decide the emotion", "Guess the emotion"), encoding="utf-8"
+    )
+    path = folder / f"{variant_id}.toml"
+    path.write_text(
+        f'variant_id = "{variant_id}"\nversion = "1"\nname = "Own"\ntemplate = "./own.template.toml"\n'
+        'blocks = ["direct"]\nsource = "this test"\n',
+        encoding="utf-8",
+    )
+    return str(path)
+
+
+def test_a_text_of_ones_own_under_a_built_in_name_is_a_deviation(workspace: Workspace, tmp_path: Path) -> None:
+    names = [name for name in lookup.prompt_names() if name != "direct"]
+
+    manifest = read_manifest(planned(workspace, variants=(own_prompt(tmp_path, "direct"), *names)))
+
+    assert any("with texts of their own: direct" in deviation for deviation in manifest.deviations)
+
+
+def test_a_prompt_may_not_take_the_name_of_the_vote(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="'ensemble'"):
+        planned(workspace, variants=(own_prompt(tmp_path, "ensemble"),))
+
+
+def test_a_split_table_that_was_changed_is_refused(workspace: Workspace) -> None:
+    path = workspace.split("toy", "protocol")
+    swapped = {"train": "test", "test": "train", "valid": "valid"}
+    pl.read_parquet(path).with_columns(pl.col("partition").replace(swapped)).write_parquet(path)
+
+    with pytest.raises(SplitError, match="its table has another hash"):
+        planned(workspace)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["prompts"][0].update(text="Say Sad."),
+        lambda m: m["generation"].update(max_new_tokens=1),
+        lambda m: m["label_names"].reverse(),
+        lambda m: m["model_cards"]["all"].update(license="mine"),
+        lambda m: m["corpus_card"].update(year=2000),
+    ],
+    ids=["prompt text", "decoding", "label order", "model card", "corpus card"],
+)
+def test_a_manifest_that_was_changed_is_refused(workspace: Workspace, change: Callable[[Any], None]) -> None:
+    path = RunPaths(planned(workspace)).manifest
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    change(manifest)
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+
+    with pytest.raises(RunError, match="was changed after it was made"):
+        infer_run(workspace, path.parent, make_backend=make())
+
+
+@pytest.mark.parametrize("column", ["utterance_id", "variant_id", "form", "audio_sha256", "partition"])
+def test_every_column_of_the_plan_is_guarded(workspace: Workspace, column: str) -> None:
+    run = planned(workspace)
+    table = pl.read_parquet(RunPaths(run).plan)
+    table.with_columns(pl.col(column).sort(descending=True)).write_parquet(RunPaths(run).plan)
+    if pl.read_parquet(RunPaths(run).plan).equals(table):
+        table.with_columns(pl.lit("x").alias(column)).write_parquet(RunPaths(run).plan)
+
+    with pytest.raises(RunError, match="was changed after it was made"):
+        infer_run(workspace, run, make_backend=make())
+
+
+def test_a_lost_plan_is_written_again(workspace: Workspace) -> None:
+    run = planned(workspace)
+    RunPaths(run).plan.unlink()
+
+    assert planned(workspace) == run
+    assert RunPaths(run).plan.is_file()
+
+
+def trained(workspace: Workspace, split_id: str = "protocol") -> Path:
+    result = train_model(workspace, "toy", split_id=split_id, folds=("1",))
+    return result.folders["1"] / MODEL_CARD
+
+
+def plan_baseline(workspace: Workspace, model: str | Path, **given: Any) -> Path:
+    split_id = given.pop("split_id", "protocol")
+    return plan_run(
+        workspace,
+        workspace.root / "runs",
+        corpus="toy",
+        model=str(model),
+        split_id=split_id,
+        options=PlanOptions(**given),
+    )
+
+
+def test_a_model_trained_on_an_older_split_of_the_same_name_is_not_taken(workspace: Workspace) -> None:
+    trained(workspace)
+    plan_baseline(workspace, "acoustic-baseline", folds=("1",))
+    facts = json.loads(workspace.split_facts("toy", "protocol").read_text(encoding="utf-8"))
+    split_corpus(workspace, "toy", seed=5)
+    other = replace(read_split(workspace, "toy", "protocol-seed5")[0], split_id="protocol")
+    write_split(workspace, other, facts | split_document(other) | {"sha256": split_sha256(other)})
+
+    with pytest.raises(RunError, match="has not been trained on fold 1"):
+        plan_baseline(workspace, "acoustic-baseline", folds=("1",))
+
+
+def test_a_trained_card_by_path_is_not_tested_on_clips_that_it_was_trained_on(workspace: Workspace) -> None:
+    card = trained(workspace)
+    split_corpus(workspace, "toy", seed=5)
+
+    assert read_manifest(plan_baseline(workspace, card)).split.folds == ("1",)
+    with pytest.raises(RunError, match="was trained on another split"):
+        plan_baseline(workspace, card, split_id="protocol-seed5")
+    with pytest.raises(RunError, match="was trained for fold 1"):
+        plan_baseline(workspace, card, folds=("2",))
+
+
+def test_a_workspace_can_be_moved_with_its_trained_models(workspace: Workspace, tmp_path: Path) -> None:
+    trained(workspace)
+    run = plan_baseline(workspace, "acoustic-baseline", folds=("1",), limit=2)
+    moved = Workspace(workspace.root.rename(tmp_path / "moved"))
+
+    assert infer_run(moved, moved.root / "runs" / run.name).n_pending == 0
 
 
 def test_a_model_that_must_be_trained_first_says_how(workspace: Workspace) -> None:
@@ -205,10 +347,10 @@ def test_a_plan_that_was_changed_is_refused(workspace: Workspace) -> None:
 
 def test_audio_that_went_missing_after_prepare_is_asked_again_not_counted_as_failed(workspace: Workspace) -> None:
     run = planned(workspace, forms=("hard",), variants=("direct",))
-    roots = json.loads(workspace.roots.read_text(encoding="utf-8"))
-    corpus = workspace.root.parent / "corpus"
-    corpus.mkdir()
-    workspace.roots.write_text(json.dumps({**roots, "toy": str(corpus)}), encoding="utf-8")
+    known = workspace.corpus_root("toy").read_text(encoding="utf-8")
+    empty = workspace.root.parent / "empty"
+    empty.mkdir()
+    workspace.corpus_root("toy").write_text(json.dumps({"folder": str(empty)}), encoding="utf-8")
 
     def hear(question: Question) -> str:
         question.load_audio()
@@ -216,8 +358,6 @@ def test_audio_that_went_missing_after_prepare_is_asked_again_not_counted_as_fai
 
     class Hearing(ScriptedBackend):
         def answer(self, questions: Any) -> list[Response]:
-            from voxemo.core.errors import AudioError
-
             made = []
             for question in questions:
                 try:
@@ -234,8 +374,33 @@ def test_audio_that_went_missing_after_prepare_is_asked_again_not_counted_as_fai
     assert len(result.transient) == result.n_pending == 240
     assert "readable at prepare, not now" in result.transient[0]
 
-    workspace.roots.write_text(json.dumps(roots), encoding="utf-8")
+    workspace.corpus_root("toy").write_text(known, encoding="utf-8")
     assert infer_run(workspace, run, make_backend=lambda *_, **__: Hearing(hear)).n_answered == 240
+
+
+def test_twin_clips_are_both_asked_again_when_the_disk_was_away(workspace: Workspace) -> None:
+    table = pl.read_parquet(workspace.utterances("toy"))
+    twin = table["audio_sha256"][0]
+    write_table(workspace.utterances("toy"), table.with_columns(audio_sha256=pl.lit(twin)), UTTERANCES)
+    report = json.loads(workspace.prepare_report("toy").read_text(encoding="utf-8"))
+    utterances = utterance_rows(pl.read_parquet(workspace.utterances("toy")))
+    report["utterances_sha256"] = prepared_sha256(utterances, pl.read_parquet(workspace.votes("toy")))
+    workspace.prepare_report("toy").write_text(json.dumps(report), encoding="utf-8")
+    run = planned(workspace, forms=("hard",), variants=("direct",))
+
+    class LoadsOnce(ScriptedBackend):
+        def answer(self, questions: Any) -> list[Response]:
+            with contextlib.suppress(AudioError):
+                questions[0].load_audio()
+            return [
+                Response(request_id=q.request_id, finish="error", error="no samples", error_kind="permanent")
+                for q in questions
+            ]
+
+    workspace.corpus_root("toy").write_text(json.dumps({"folder": str(workspace.root)}), encoding="utf-8")
+    result = infer_run(workspace, run, make_backend=lambda *_, **__: LoadsOnce(toy_answer))
+
+    assert len(result.transient) == result.n_pending == 240
 
 
 def test_a_backend_that_mixes_up_answers_is_caught(workspace: Workspace) -> None:
@@ -334,7 +499,8 @@ def test_an_unfinished_run_is_not_scored_unless_asked(workspace: Workspace) -> N
 
 
 def test_scores_hold_every_system_reference_policy_and_reading(workspace: Workspace) -> None:
-    scores = score_run(workspace, answered(workspace), resamples=FAST).scores
+    run = answered(workspace)
+    scores = score_run(workspace, run, resamples=FAST).scores
 
     hard = scores.filter(pl.col("form") == "hard")
     variants = set(lookup.prompt_names())
@@ -346,11 +512,11 @@ def test_scores_hold_every_system_reference_policy_and_reading(workspace: Worksp
         "reference:majority",
     }
     soft = scores.filter(pl.col("vote_rule") == "all")
-    assert set(soft["system_id"]) == set(hard["system_id"]) | {"reference:human"}
+    assert set(soft["system_id"]) == set(hard["system_id"]) | {"mean_distribution", "reference:human"}
     assert set(scores["failure_policy"]) == {"wrong", "excluded", "uniform"}
     assert set(scores["reading"]) == {"strict", "lenient"}
     assert set(scores["fold_id"]) == {"1", "2", "3", "4", "mean", "pooled"}
-    assert dict(scores.schema) == dict(read_table(RunPaths(answered(workspace)).scores, SCORES).schema)
+    assert read_table(RunPaths(run).scores, SCORES).equals(scores)
 
 
 def test_references_score_what_arithmetic_says(workspace: Workspace) -> None:
@@ -373,18 +539,71 @@ def test_the_three_conventions_are_in_order(workspace: Workspace) -> None:
     assert wrong < uniform < excluded
 
 
-def test_a_corpus_without_votes_gets_failure_counts_for_distributions_and_nothing_more(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    votes = workspace.votes("toy")
-    pl.read_parquet(votes).clear().write_parquet(votes)
+def test_a_corpus_without_votes_gets_failure_counts_for_distributions_and_nothing_more(workspace: Workspace) -> None:
+    without_votes(workspace)
     run = answered(workspace, variants=("direct",))
 
     scores = score_run(workspace, run, resamples=FAST).scores
-    stated = scores.filter(pl.col("form") == "distribution")
+    stated = scores.filter(pl.col("form") == "distribution", pl.col("reading") == "strict")
+    rates = dict(stated.filter(pl.col("metric") == "failure_rate").select("fold_id", "value").iter_rows())
 
     assert set(stated["metric"]) == {"coverage", "failure_rate"}
-    assert stated.filter(pl.col("metric") == "failure_rate", pl.col("reading") == "strict")["value"][0] > 0.05
+    assert rates["mean"] == pytest.approx(sum(rates[fold] for fold in "1234") / 4)
+    assert 0.05 < rates["pooled"] < 0.2
+
+
+def test_other_votes_than_those_planned_with_are_refused(workspace: Workspace) -> None:
+    run = answered(workspace)
+    rewrite(workspace, votes=lambda table: table.with_columns(label=pl.lit("sad")))
+
+    with pytest.raises(RunError, match="planned for another manifest"):
+        score_run(workspace, run, resamples=FAST)
+
+    assert planned(workspace) != run
+
+
+def test_a_fold_without_votes_to_learn_a_prior_from_has_no_prior_row(workspace: Workspace) -> None:
+    (tested,) = (f for f in read_split(workspace, "toy", "protocol")[0].folds if f.fold_id == "1")
+    only_test = pl.col("utterance_id").is_in(list(tested.partitions["test"]))
+    rewrite(workspace, votes=lambda table: table.filter(only_test))
+    run = answered(workspace, folds=("1",))
+
+    scores = score_run(workspace, run, resamples=FAST).scores.filter(pl.col("vote_rule") == "all")
+
+    assert "reference:uniform" in set(scores["system_id"])
+    assert not {"reference:train_prior", "reference:majority"} & set(scores["system_id"])
+    assert not any(metric.endswith("_skill") for metric in scores["metric"])
+
+
+def test_answers_that_came_after_parse_must_be_parsed_before_scoring(workspace: Workspace) -> None:
+    run = planned(workspace, forms=("hard",))
+    infer_run(workspace, run, limit=600, make_backend=make())
+    parse_run(run)
+    infer_run(workspace, run, make_backend=make())
+
+    with pytest.raises(RunError, match="came in after they were last read"):
+        score_run(workspace, run, resamples=FAST, allow_incomplete=True)
+
+
+def test_scoring_a_part_where_no_clip_has_all_five_answers_leaves_the_vote_out(workspace: Workspace) -> None:
+    run = planned(workspace, forms=("hard",))
+    infer_run(workspace, run, limit=3, make_backend=make())
+    parse_run(run)
+
+    scores = score_run(workspace, run, resamples=FAST, allow_incomplete=True).scores
+
+    assert "ensemble" not in set(scores["system_id"])
+
+
+def test_shards_score_as_one_worker_does(workspace: Workspace, tmp_path: Path) -> None:
+    whole = answered(workspace)
+    scores = score_run(workspace, whole, resamples=FAST).scores
+    shutil.rmtree(RunPaths(whole).responses)
+    for shard in range(1, 6):
+        infer_run(workspace, whole, shard=(shard, 5), make_backend=make())
+    parse_run(whole)
+
+    assert score_run(workspace, whole, resamples=FAST).scores.equals(scores)
 
 
 def test_gold_of_another_manifest_is_refused(workspace: Workspace) -> None:

@@ -32,7 +32,7 @@ from voxemo.backends.acoustic import (
 from voxemo.backends.base import Backend, Question, Waveform
 from voxemo.catalog.lookup import corpus_card, label_table, model_card
 from voxemo.core.cards import AudioLimits, ModelCard
-from voxemo.core.errors import AudioError, BackendError, MissingDependency, SplitError
+from voxemo.core.errors import AudioError, BackendError, MissingDependency, RunError, SplitError
 from voxemo.core.labels import LabelSet
 from voxemo.core.types import Fold, Form, Generation, Response, Split
 from voxemo.store.layout import MODEL_CARD
@@ -355,6 +355,7 @@ def train_on_tones(features: Features, folder: Path, **other: Any) -> ModelCard:
         other.pop("fold_id", "1"),
         features=features,
         labels=other.pop("labels", labels),
+        label_source="perceived",
         seed=other.pop("seed", 3),
         split_sha256="1" * 64,
         package_versions={"librosa": "0"},
@@ -582,7 +583,7 @@ def test_a_full_disk_leaves_the_old_model_whole(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RunError, match="No space"):
         train_on_tones(tone_features, folder, seed=4)
 
     assert sorted(path.name for path in folder.iterdir()) == [MODEL_CARD, WEIGHTS_FILE]
@@ -612,6 +613,7 @@ def test_real_clips_are_trained_on_and_all_answers_are_in_the_label_set(evidence
         "1",
         features=features,
         labels=labels,
+        label_source="perceived",
         seed=0,
         split_sha256="1" * 64,
         package_versions={},

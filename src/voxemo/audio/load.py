@@ -230,10 +230,19 @@ def load_audio(
         if not decoded.lossy:
             raise AudioError(place, f"{changed}; restore the file, or prepare the corpus again and make a new run")
         warnings.warn(f"{place}: {changed}, or its codec is decoded by another version", AudioChanged, stacklevel=2)
-    waveform = to_waveform(decoded)
-    if len(waveform) == 0:
+    refuse_inaudible(decoded, place=place)
+    return to_waveform(decoded)
+
+
+def refuse_inaudible(decoded: Decoded, *, place: str) -> None:
+    """Refuse a clip that has no sample left at 16 kHz.
+
+    Raises:
+        AudioError: the clip is shorter than one sample at 16 kHz.
+    """
+    # Long before this the rounding of the resampler cannot matter, so only these few are resampled twice.
+    if decoded.duration_s < 4 / SAMPLE_RATE_HZ and len(to_waveform(decoded)) == 0:
         raise AudioError(place, f"it is shorter than one sample at 16 kHz ({decoded.duration_s:g} s)")
-    return waveform
 
 
 def decoder_versions() -> dict[str, str]:

@@ -40,6 +40,8 @@ def read_document(path: Path, document: type[AnyDocument]) -> AnyDocument:
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError as cause:
+        raise CardError(str(path), ["there is no such file"]) from cause
     except (OSError, ValueError) as cause:
         raise CardError(str(path), [f"cannot be read: {cause}"]) from cause
     return _validate(content, document, str(path))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, console, emit, say, table
+from voxemo.cli.common import JsonOption, console, emit, print_table, say, table
 from voxemo.core.errors import UnknownName
 
 LISTS = ("corpus", "model", "prompt", "metric", "backend")
@@ -30,7 +30,7 @@ def list_names(
         emit(rows)
         return
     headers = list(rows[0])
-    console().print(table(headers, [[str(row[name]) for name in headers] for row in rows]))
+    print_table(console(), table(headers, [[str(row[name]) for name in headers] for row in rows]))
     if kind == "corpus":
         ready = sum(row["ready"] == "yes" for row in rows)
         say(f"{len(rows)} corpora, {ready} ready to prepare; the others have a card, their parser is not written yet.")

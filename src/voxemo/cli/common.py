@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from voxemo.store.layout import Workspace
 
@@ -34,6 +36,7 @@ RemoteCodeOption = Annotated[
 ]
 
 DEFAULT_RUNS = Path("runs")
+WIDE = 200
 
 
 def workspace_at(folder: Path | None) -> "Workspace":
@@ -43,11 +46,25 @@ def workspace_at(folder: Path | None) -> "Workspace":
     return Workspace(folder) if folder is not None else Workspace.default()
 
 
-def console() -> "Console":
-    """Where tables and text go: standard output."""
+def console(width: int | None = None) -> "Console":
+    """Where tables and text go: standard output, wide enough for most tables where that is no terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            # The reader, such as `head`, has seen enough; that is no error.
+            raise BrokenPipeError
+
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+    return Output(highlight=False, width=width or wide)
+
+
+def print_table(screen: "Console", made: "Table") -> None:
+    """Print a table in full: a line longer than the terminal is better than a number cut short."""
+    from rich.measure import Measurement
+
+    needed = Measurement.get(screen, screen.options.update(width=10 * WIDE), made).maximum
+    console(max(needed, screen.width)).print(made)
 
 
 def say(text: str) -> None:
@@ -83,15 +100,18 @@ def shown_path(path: Path) -> str:
 
 
 def command_line() -> str:
-    """This command for the manifest, with folders reduced to their last part: no path of a machine is kept."""
+    """This command for the manifest, with paths reduced to their last part: no folder of a machine is kept."""
     words = []
     for word in sys.argv[1:]:
-        flag, equals, value = word.partition("=")
-        value = value if equals else flag
-        if Path(value).is_absolute():
-            value = Path(value).name
-        words.append(f"{flag}={value}" if equals else value)
+        flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        words.append(f"{flag}={_last_part(value)}" if equals else flag or _last_part(value))
     return shlex.join(["voxemo", *words])
+
+
+def _last_part(word: str) -> str:
+    index, _, of = word.partition("/")
+    is_shard = index.isdigit() and of.isdigit()
+    return word if is_shard else PurePath(word.replace("\\", "/")).name or word
 
 
 @contextmanager
@@ -144,13 +164,13 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(index), int(of)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", numbers_from: int = 99) -> Any:
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", numbers_from: int = 99) -> "Table":
     """A rich table; columns from ``numbers_from`` on are aligned to the right."""
     from rich.table import Table
 
     made = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
     for index, header in enumerate(headers):
-        made.add_column(header, justify="right" if index >= numbers_from else "left", overflow="fold")
+        made.add_column(header, justify="right" if index >= numbers_from else "left", no_wrap=True)
     for row in rows:
         made.add_row(*row)
     return made

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, WorkspaceOption, console, emit, say, table, workspace_at
+from voxemo.cli.common import JsonOption, WorkspaceOption, console, emit, print_table, say, table, workspace_at
 
 
 def compare(
@@ -46,7 +46,7 @@ def compare(
             ]
         )
     headers = ["part", "prompt", "A %", "B %", "A - B", "95 % interval", "resampled"]
-    console().print(table(headers, rows, title=f"{metric}, pooled over folds", numbers_from=2))
+    print_table(console(), table(headers, rows, title=f"{metric}, pooled over folds", numbers_from=2))
     if result.unlike:
         say("What else differs (A | B):")
         for line in result.unlike:

@@ -74,6 +74,11 @@ def infer_lines(result: "InferResult") -> list[str]:
     ]
     if result.n_unusable:
         lines.append(f"  {result.n_unusable} of them about unusable audio: counted as failed answers")
+    if result.n_unused:
+        lines.append(
+            f"  {result.n_unused} answers of the file were NOT used: their requests have an answer already. Another "
+            "system, or corrected answers, need a run of their own: a copy of the scripted card with a new model_id."
+        )
     if result.damaged:
         lines.append(f"  {len(result.damaged)} damaged journal line(s), asked again: {', '.join(result.damaged[:3])}")
     if result.transient:

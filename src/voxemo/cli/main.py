@@ -41,6 +41,11 @@ app = typer.Typer(
 )
 
 
+STOPPED = "Interrupted. Every answer written is kept; the same command goes on where it stopped."
+INTERRUPTED = 130
+"""What typer gives back for a Ctrl-C."""
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"voxemo {__version__}")
@@ -73,11 +78,13 @@ app.command("demo")(demo.demo)
 def run() -> None:
     """Entry point of the ``voxemo`` command."""
     as_json = "--json" in sys.argv
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
         # Outside standalone mode a verb's typer.Exit comes back as a value.
         code = app(prog_name="voxemo", standalone_mode=False)
     except (Abort, KeyboardInterrupt):
-        _end("Interrupted. Every answer written is kept; the same command goes on where it stopped.", "Abort", as_json)
+        _end(STOPPED, "Abort", as_json)
     except TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f" Try: {context.command_path} --help" if context is not None else ""
@@ -88,13 +95,6 @@ def run() -> None:
         # The reader, such as `head`, has seen enough. Python would complain once more while flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
-    except OSError as error:
-        # A full disk or a folder that may not be written: the steps write atomically, so nothing is half done.
-        _end(
-            f"{error.strerror or error}: {error.filename or 'unnamed file'}. Nothing was left half written.",
-            "OSError",
-            as_json,
-        )
     except Exception as error:
         traceback.print_exc()
         _end(
@@ -104,6 +104,8 @@ def run() -> None:
             2,
         )
     else:
+        if code == INTERRUPTED:
+            _end(STOPPED, "Abort", as_json)
         raise SystemExit(code if isinstance(code, int) else 0)
 
 

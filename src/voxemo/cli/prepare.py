@@ -45,7 +45,8 @@ def report_lines(result: "PrepareResult") -> list[str]:
         f"  {card.gold} labels: {labels}",
     ]
     for rule, n in report["voted"].items():
-        lines.append(f"  votes counted {rule!r}: {n} utterances" + ("" if n else " (the table is not in this copy)"))
+        missing = "" if n else " (the table is not in this copy)"
+        lines.append(f"  votes counted {rule!r}: {n} of {report['n_utterances']} utterances{missing}")
     for reason, n in report["excluded"].items():
         lines.append(f"  left out of the benchmark: {n} ({reason})")
     lines += _named(
@@ -55,13 +56,14 @@ def report_lines(result: "PrepareResult") -> list[str]:
     lines += _named("same samples", [" = ".join(group) for group in report["duplicates"]])
     lines += _named("audio files that no rule of this corpus reads", list(report["unread"]))
     if report["differences"]:
-        lines.append("  INCOMPLETE against the card:")
+        lines.append("  COUNTS DIFFER from the card:")
         lines += [
             f"    {what}: {found} found, {expected} expected"
             for what, (expected, found) in report["differences"].items()
         ]
     else:
-        lines.append("  every count on the card was found")
+        broken = f", but {len(report['unusable'])} clips are unusable" if report["unusable"] else ""
+        lines.append(f"  every count on the card was found{broken}")
     return lines
 
 

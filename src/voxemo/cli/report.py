@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, console, emit, say, shown_path
+from voxemo.cli.common import JsonOption, console, emit, print_table, say, shown_path, table
 
 if TYPE_CHECKING:
+    from polars import DataFrame
     from rich.table import Table
 
-    from voxemo.reports.scoreboard import Board, FinishedRun
+    from voxemo.reports.scoreboard import Board
 
 
 def report(
@@ -52,6 +53,7 @@ def show_report(
     as_json: bool = False,
 ) -> None:
     """Build the scoreboard of run folders, print it and write its files."""
+    from voxemo.core.errors import RunError
     from voxemo.reports import scoreboard
     from voxemo.reports.classes import write_classes
     from voxemo.reports.disclosure import write_disclosure
@@ -60,19 +62,52 @@ def show_report(
     finished = scoreboard.read_runs(folders, allow_partial=partial)
     made = scoreboard.boards(finished, reading=reading, policy=policy, with_published=published)
     conventions = scoreboard.convention_rows(finished, reading=reading)
-    of_runs = [write(run) for run in finished for write in (write_disclosure, write_classes)]
+    failures = scoreboard.distribution_failures(finished, reading=reading)
+    if not made and not failures.height:
+        asked = f" under the failure policy {policy!r}" if policy else ""
+        raise RunError(
+            f"None of the {len(finished)} runs has scores by the {reading} reading{asked}. "
+            "`voxemo score RUN` scores a run under all policies."
+        )
     tidy = scoreboard.csv_table(made)
-    if as_json:
-        emit({"rows": tidy.to_dicts(), "written": of_runs})
-    else:
-        print_boards(made)
-        print_conventions(finished, reading)
+    written: list[Path] = []
     if out is not None:
-        write_text(out / "scoreboard.md", scoreboard.markdown(made, conventions))
+        write_text(out / "scoreboard.md", scoreboard.markdown(made, conventions, failures))
         write_text(out / "scoreboard.csv", tidy.write_csv())
-    if not as_json:
-        for path in [*of_runs, *([out / "scoreboard.md", out / "scoreboard.csv"] if out else [])]:
-            say(f"wrote {shown_path(path)}")
+        written += [out / "scoreboard.md", out / "scoreboard.csv"]
+    unwritten: list[str] = []
+    for run in finished:
+        for write in (write_disclosure, write_classes):
+            try:
+                written.append(write(run))
+            except RunError as error:
+                # Somebody else's run folder may be read only; its scores can be shown all the same.
+                unwritten.append(str(error))
+    if as_json:
+        emit({"rows": tidy.to_dicts(), "distribution_failures": failures.to_dicts(), "written": written})
+        return
+    print_boards(made)
+    _print_text(scoreboard.CONVENTION_HEADER, scoreboard.convention_text(_failing(conventions)), CONVENTION_TITLE)
+    _print_text(scoreboard.FAILURE_HEADER, scoreboard.failure_text(failures), FAILURE_TITLE)
+    for path in written:
+        say(f"wrote {shown_path(path)}")
+    for problem in unwritten:
+        say(f"not written: {problem}")
+
+
+CONVENTION_TITLE = "UA % by what a failed answer is worth"
+FAILURE_TITLE = "Distribution answers on a corpus without votes: nothing to score them against"
+
+
+def _failing(conventions: "DataFrame") -> "DataFrame":
+    return conventions.filter(conventions["failure_rate"] > 0)
+
+
+def _print_text(header: Sequence[str], rows: list[list[str]], title: str) -> None:
+    if rows:
+        screen = console()
+        screen.print()
+        print_table(screen, table(header, rows, title=title, numbers_from=2))
 
 
 DROPPED_FIRST = ("MSE", "miF1 %", "TVD", "cos x100", "maF1 %", "top-1 %", "KLD")
@@ -93,13 +128,13 @@ def print_boards(made: "Sequence[Board]") -> None:
         screen.print(Text(board.split_line, style="" if board.speaker_independent else "yellow"))
         header = table_rows(board)[0]
         dropped: list[str] = []
-        table = _board_table(board, dropped)
+        shown = _board_table(board, dropped)
         for name in DROPPED_FIRST:
-            if Measurement.get(screen, screen.options.update(width=1000), table).maximum <= screen.width:
+            if Measurement.get(screen, screen.options.update(width=1000), shown).maximum <= screen.width:
                 break
             dropped.append(name)
-            table = _board_table(board, dropped)
-        screen.print(table)
+            shown = _board_table(board, dropped)
+        print_table(screen, shown)
         notes = list(board.run_notes)
         hidden = [name for name in dropped if name in header]
         if hidden:
@@ -116,26 +151,13 @@ def _board_table(board: "Board", dropped: Sequence[str]) -> "Table":
 
     header, *rows = table_rows(board)
     kept = [index for index, name in enumerate(header) if name not in dropped]
-    table = Table(show_edge=False, pad_edge=False, header_style="bold", padding=0)
+    made = Table(show_edge=False, pad_edge=False, header_style="bold", padding=0)
     for index in kept:
-        table.add_column(header[index], justify="right" if index > 2 else "left", no_wrap=True)
+        made.add_column(header[index], justify="right" if index > 2 else "left", no_wrap=True)
     kind = board.entries[0].kind if board.entries else None
     for entry, row in zip(board.entries, rows, strict=True):
         if entry.kind != kind:
-            table.add_section()
+            made.add_section()
         kind = entry.kind
-        table.add_row(*(Text(row[index], style="" if kind == "run" else "dim") for index in kept))
-    return table
-
-
-def print_conventions(runs: "Sequence[FinishedRun]", reading: str) -> None:
-    """Print what each system would score under each convention for failed answers, where any answer failed."""
-    from voxemo.cli.common import table
-    from voxemo.reports.scoreboard import CONVENTION_HEADER, convention_rows, convention_text
-
-    rows = convention_rows(runs, reading=reading)
-    failing = convention_text(rows.filter(rows["failure_rate"] > 0))
-    if failing:
-        screen = console()
-        screen.print()
-        screen.print(table(CONVENTION_HEADER, failing, title="UA % by what a failed answer is worth", numbers_from=2))
+        made.add_row(*(Text(row[index], style="" if kind == "run" else "dim") for index in kept))
+    return made

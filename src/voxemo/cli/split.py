@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, WorkspaceOption, console, emit, say, shown_path, table, workspace_at
+from voxemo.cli.common import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    emit,
+    print_table,
+    say,
+    shown_path,
+    table,
+    workspace_at,
+)
 
 
 def split(
@@ -35,7 +45,7 @@ def split(
         say(f"  why: {facts['why']}")
     partitions = list(dict.fromkeys(name for sizes in facts["sizes"].values() for name in sizes))
     rows = [[fold, *(str(sizes.get(name, 0)) for name in partitions)] for fold, sizes in facts["sizes"].items()]
-    console().print(table(["fold", *partitions], rows, numbers_from=1))
+    print_table(console(), table(["fold", *partitions], rows, numbers_from=1))
     say(f"  speaker overlap: {facts['overlap']}")
     for note in facts["notes"]:
         say(f"  note: {note}")

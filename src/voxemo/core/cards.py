@@ -24,8 +24,11 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def sha256(self) -> str:
-        """Hash of the content, independent of how the file was written."""
-        return sha256_json(self.model_dump(mode="json"))
+        """Hash of the content, independent of how the file was written.
+
+        Fields at their default do not count, so that a schema that gains an optional field leaves hashes as they are.
+        """
+        return sha256_json(self.model_dump(mode="json", exclude_defaults=True))
 
 
 class KnownIssue(Document):
@@ -264,6 +267,8 @@ class TrainingRecord(Document):
     fold_id: Text
     partitions: tuple[Text, ...]
     """Partitions it was trained on."""
+    label_source: LabelSource
+    """Whose labels it was taught."""
     label_names: tuple[LabelName, ...]
     n_utterances: int
     seed: int
@@ -405,12 +410,13 @@ class RunManifest(Document):
     command: str | None
     """The command line, folders reduced to their names; None when it was not one."""
     protocol: Text
-    """``zero-shot``, or the name that the user gave to another protocol."""
+    """``zero-shot``, ``supervised``, ``sft`` or ``transfer``: how the model met the corpus."""
     plan_sha256: Text
     n_requests: int
     corpus_card: CorpusCard
     corpus_card_sha256: Text
     utterances_sha256: Text
+    """Hash of everything in the prepared corpus that a score can depend on, votes included."""
     corpus_counts: dict[str, int]
     """Counts found by `prepare`: utterances, speakers, excluded, unusable."""
     corpus_complete: bool
@@ -425,7 +431,9 @@ class RunManifest(Document):
     audio_condition: Text
     audio_handling: Text
     parser_version: Text
-    scorer_version: Text
+    """Of the last `parse`; before it, of the version that planned."""
+    label_table: Text
+    """Version and hash of the shared label table, whose words the parser knows; of the last `parse`, too."""
     failure_policy: dict[Literal["hard", "soft"], FailurePolicy]
     tie_break: Literal["label_order"]
     seeds: dict[str, int]
@@ -435,7 +443,8 @@ class RunManifest(Document):
     partial: str | None = None
     """Why the run does not answer everything (``--limit 20``); the scoreboard refuses partial runs unless asked."""
     counts: dict[str, int] = {}
-    """planned, answered, parsed, repaired, failed, duplicates, torn lines; added by `parse`."""
+    """What `parse` counted: planned, answered, duplicates, damaged_lines, journal_bytes, ``<reading>.<status>``, and
+    ``audio.truncated`` and ``audio.padded`` where the model card's policy applied."""
     deviations: tuple[Text, ...] = ()
     """Whatever differs from the standard protocol."""
 

@@ -46,9 +46,17 @@ class VoxEmoError(Exception):
 class UnknownName(VoxEmoError, LookupError):
     """A name that no card, plugin or file answers to."""
 
+    LISTED = ("corpus", "model", "prompt", "metric", "backend")
+    """Kinds that `voxemo list` shows."""
+
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
-        near = get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"`voxemo list {kind}` shows all {len(known)}."
+        near = get_close_matches(name.lower(), known, n=1)
+        if near:
+            hint = f"Did you mean {near[0]!r}?"
+        elif kind in self.LISTED:
+            hint = f"`voxemo list {kind}` shows all {len(known)}."
+        else:
+            hint = f"There are: {listing(known, most=20)}."
         super().__init__(f"There is no {kind} called {name!r}. {hint}")
         self.kind, self.name, self.known = kind, name, tuple(known)
 
@@ -69,7 +77,8 @@ class CardError(VoxEmoError, ValueError):
 
     def __init__(self, place: str, problems: Sequence[str]) -> None:
         super().__init__(
-            f"The card {place} does not fit its schema: {'; '.join(problems)}. `voxemo show schema` prints the schemas."
+            f"The card {place} cannot be used: {'; '.join(problems)}. "
+            "`voxemo show schema corpus` (or model, prompt, template) prints what a card must say."
         )
         self.place, self.problems = place, tuple(problems)
 
@@ -90,7 +99,8 @@ class MissingDependency(VoxEmoError, ImportError):
 
     def __init__(self, what: str, *, package: str, extra: str) -> None:
         super().__init__(
-            f'{what} needs the package {package!r}, which is not installed. Run: pip install "voxemo[{extra}]"'
+            f"{what} needs the package {package!r}, which is not installed. Install voxemo with its extra {extra!r}; "
+            f'in a checkout: pip install -c constraints.txt -e ".[{extra}]"'
         )
         self.what, self.package, self.extra = what, package, extra
 
@@ -136,7 +146,7 @@ class CountMismatch(CorpusError):
 
     def __init__(self, *, corpus_id: str, differences: Mapping[str, tuple[int, int]], hint: str) -> None:
         shown = [f"{found} {what}, its card expects {expected}" for what, (expected, found) in differences.items()]
-        super().__init__(f"{corpus_id} has {'; '.join(shown)}. {hint}")
+        super().__init__("\n  ".join([f"{corpus_id} has", *shown]) + f"\n{hint}")
         self.corpus_id, self.differences = corpus_id, dict(differences)
 
 

@@ -6,7 +6,7 @@ polars columns of the same names (``store.tables``); these classes are for singl
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 Form = Literal["hard", "distribution", "likelihood"]
 PromptForm = Literal["hard", "distribution"]
@@ -14,6 +14,13 @@ Reading = Literal["strict", "lenient"]
 LabelSource = Literal["expressed", "perceived"]
 Status = Literal["ok", "repaired", "failed"]
 FailurePolicy = Literal["wrong", "excluded", "uniform"]
+
+ENSEMBLE = "ensemble"
+"""System id of the vote of the paper's five prompt variants (eq. 2); no prompt may be called so."""
+MEAN_DISTRIBUTION = "mean_distribution"
+"""System id of the mean of the five stated distributions; no prompt may be called so."""
+REFERENCE = "reference:"
+"""What the system id of a reference row starts with."""
 
 FAILURE_POLICIES: tuple[FailurePolicy, ...] = ("wrong", "excluded", "uniform")
 
@@ -138,7 +145,8 @@ class Response:
 
     request_id: str
     text: str = ""
-    finish: Literal["stop", "length", "error"] = "stop"
+    finish: Literal["stop", "length", "error", "no_audio"] = "stop"
+    """``no_audio``: the clip cannot be used, so nothing was asked. ``error``: the model failed."""
     error: str | None = None
     error_kind: Literal["permanent", "transient"] | None = None
     """``permanent`` errors (a broken file) are not asked again; ``transient`` ones are."""
@@ -207,6 +215,3 @@ class ScoreRow:
     failure_policy: FailurePolicy
     tie_break: str
     scorer_version: str
-
-
-JsonDict = dict[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voxemo.audio.load import decode, samples_sha256
+from voxemo.audio.load import decode, refuse_inaudible, samples_sha256
 from voxemo.core.errors import AudioError
 from voxemo.core.types import ParsedUtterance
 
@@ -37,6 +37,7 @@ def probe_utterance(root: Path, parsed: ParsedUtterance) -> Probe:
     """Decode the audio of one utterance below ``root``. Broken audio is a reason, never an exception."""
     try:
         decoded = decode(root / parsed.audio_path, start_s=parsed.start_s, end_s=parsed.end_s, place=parsed.audio_path)
+        refuse_inaudible(decoded, place=parsed.audio_path)
     except AudioError as error:
         return Probe(unusable_reason=error.reason)
     return Probe(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from voxemo.core.labels import LabelSet
 from voxemo.core.types import ParsedPrediction, Reading
 from voxemo.parsing.fields import FINAL_LABEL, MAX_LABEL_CHARS, Answer, first_line, raw_label
-from voxemo.parsing.reasons import absence_reason, is_refusal
+from voxemo.parsing.reasons import UNANSWERED, absence_reason, is_refusal
 from voxemo.parsing.repair import clean_word, label_of_phrase, label_of_word
 from voxemo.parsing.words import find_mentions
 
@@ -36,7 +36,7 @@ def parse_hard(
         text: the answer, any string at all. Never raises on it.
         label_set: the closed set that was asked for.
         reading: strict or lenient.
-        finish: how generation ended, as in ``Response``. ``error`` is a failure whatever the text.
+        finish: how generation ended, as in ``Response``. ``error`` and ``no_audio`` are failures whatever the text.
 
     Returns:
         ``status`` ok, repaired (with ``repairs``) or failed (with a ``reason`` of ``parsing.reasons``).
@@ -44,8 +44,8 @@ def parse_hard(
     >>> parse_hard("REASONING: not sad\nFINAL LABEL: Angry.", LabelSet(("angry", "sad"))).label
     'angry'
     """
-    if finish == "error":
-        return ParsedPrediction(status="failed", reason="model_error")
+    if finish in UNANSWERED:
+        return ParsedPrediction(status="failed", reason=UNANSWERED[finish])
     found = read_label(Answer(text), label_set, reading=reading, finish=finish)
     if found.label is None:
         return ParsedPrediction(status="failed", reason=found.reason, raw_label=found.raw)

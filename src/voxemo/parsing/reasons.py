@@ -9,7 +9,8 @@ PARSER_VERSION = "1"
 """Raised when any answer would be read differently, by either reading."""
 
 REASONS: dict[str, str] = {
-    "model_error": "The model or the audio gave no answer; the error is in the response.",
+    "model_error": "The model gave no answer; the error is in the response.",
+    "no_audio": "The clip cannot be used, so that no question could be asked about it.",
     "empty": "The answer holds nothing but white space.",
     "cut_off": "The answer ended at the token limit before the field was there in full.",
     "refusal": "The model says that it cannot or will not answer.",
@@ -26,6 +27,9 @@ REASONS: dict[str, str] = {
     "bad_numbers": "A probability is negative, not finite, too large or no number.",
     "zero_sum": "No label has a probability above zero.",
 }
+
+UNANSWERED = {"error": "model_error", "no_audio": "no_audio"}
+"""``finish`` of a response without an answer to the reason code, whatever text may stand in it."""
 
 _LONGEST_OPENING = 100
 """Characters of an answer that are looked at for an opening: the longest of them with marks before it, and to spare."""

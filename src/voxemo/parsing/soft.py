@@ -13,7 +13,7 @@ from voxemo.parsing.fields import EMOTION_DISTRIBUTION, FINAL_LABEL, MAX_OBJECT_
 from voxemo.parsing.hard import read_label
 from voxemo.parsing.marks import MARKUP, PERCENTS, QUOTES
 from voxemo.parsing.objects import Pairs, decode_object, loose_object
-from voxemo.parsing.reasons import UnreadableError, absence_reason
+from voxemo.parsing.reasons import UNANSWERED, UnreadableError, absence_reason
 from voxemo.parsing.repair import clean_characters, clean_word, label_of_word
 
 Repairs = tuple[str, ...]
@@ -43,7 +43,7 @@ def parse_distribution(
         text: the answer, any string at all. Never raises on it.
         label_set: the closed set that was asked for.
         reading: strict or lenient.
-        finish: how generation ended, as in ``Response``. ``error`` is a failure whatever the text.
+        finish: how generation ended, as in ``Response``. ``error`` and ``no_audio`` are failures whatever the text.
 
     Returns:
         ``status``, ``repairs`` and ``reason`` of the distribution, which sums to 1 in label-set order; and the answer's
@@ -53,10 +53,9 @@ def parse_distribution(
     ...     aliases={"anger": "angry"})).distribution
     (0.25, 0.75)
     """
-    if finish == "error":
-        return ParsedPrediction(
-            status="failed", reason="model_error", label_status="failed", label_reason="model_error"
-        )
+    if finish in UNANSWERED:
+        why = UNANSWERED[finish]
+        return ParsedPrediction(status="failed", reason=why, label_status="failed", label_reason=why)
     answer = Answer(text)
     label = read_label(answer, label_set, reading=reading, finish=finish)
     distribution, repairs, reason = _read_distribution(answer, label_set, reading=reading, finish=finish)

@@ -16,7 +16,7 @@ def read_workers(run: Path) -> list[dict[str, Any]]:
     return [read_json(path) for path in sorted(RunPaths(run).workers.glob("*.json"))]
 
 
-def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> str:
+def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]], *, scorer_version: str | None = None) -> str:
     """The disclosure of a run. Says "not recorded" where nothing is known, never leaves a point out."""
     card, split = manifest.corpus_card, manifest.split
     sections = [
@@ -66,7 +66,8 @@ def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> str:
             "Reading and scoring",
             [
                 ("parser version", manifest.parser_version),
-                ("scorer version", manifest.scorer_version),
+                ("label table", manifest.label_table),
+                ("scorer version", scorer_version or "not scored yet"),
                 ("failure policy", _pairs(manifest.failure_policy)),
                 ("ties", "to the first label in label-set order"),
                 ("answers", ", ".join(f"{k} {v}" for k, v in manifest.counts.items()) or "not parsed yet"),
@@ -177,5 +178,5 @@ def _or_none(value: object) -> str:
 def write_disclosure(run: FinishedRun) -> Path:
     """Write ``report/disclosure.md`` of a run and return its path."""
     path = RunPaths(run.path).report / "disclosure.md"
-    write_text(path, disclosure(run.manifest, read_workers(run.path)))
+    write_text(path, disclosure(run.manifest, read_workers(run.path), scorer_version=run.scorer_version))
     return path

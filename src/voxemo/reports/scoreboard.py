@@ -4,8 +4,9 @@ A board holds only runs over the same corpus manifest, split, partition and labe
 listening) and published figures of the same corpus stand in it too, marked as such.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +15,11 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError
+from voxemo.core.types import ENSEMBLE, MEAN_DISTRIBUTION, REFERENCE
 from voxemo.reports.tables import markdown_table
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import SCORES, read_table
-
-REFERENCE = "reference:"
 
 HARD_COLUMNS = ("unweighted_accuracy", "weighted_accuracy", "macro_f1", "micro_f1")
 SOFT_COLUMNS = (
@@ -95,6 +95,8 @@ class Entry:
     cells: Mapping[str, Cell]
     n: int | None
     n_failed: int | None
+    partial: bool
+    """The run does not cover what it should; marked in its row."""
     run_id: str | None
     note: str = ""
 
@@ -145,13 +147,13 @@ class Board:
     @property
     def run_notes(self) -> tuple[str, ...]:
         """What must be known of single runs, each said once."""
-        notes = (f"{entry.model}: {entry.note}" for entry in self.entries if entry.kind == "run" and entry.note)
+        notes = (f"{entry.run_id}: {entry.note}" for entry in self.entries if entry.kind == "run" and entry.note)
         return tuple(dict.fromkeys(notes))
 
     @property
     def split_line(self) -> str:
         """The split, its source and its computed speaker overlap, in a line."""
-        folds = "1 fold" if self.n_folds == 1 else f"mean over {self.n_folds} folds"
+        folds = "1 fold" if self.n_folds == 1 else f"{self.n_folds} folds, mean over those answered"
         return f"split {self.split_id} ({self.split_source}), {folds}; speaker overlap: {self.overlap}"
 
 
@@ -162,6 +164,16 @@ class FinishedRun:
     path: Path
     manifest: RunManifest
     scores: pl.DataFrame
+
+    @property
+    def scorer_version(self) -> str:
+        """Version of the formulas that gave the scores."""
+        return ", ".join(sorted(self.scores["scorer_version"].unique()))
+
+    @property
+    def n_scored(self) -> int:
+        """Utterances of the largest score, to tell a whole run from a part of one."""
+        return int(self.scores["n"].max() or 0)  # type: ignore[arg-type]
 
     @property
     def partial(self) -> str | None:
@@ -177,9 +189,9 @@ def read_runs(folders: Iterable[Path], *, allow_partial: bool = False) -> list[F
     """Read scored runs.
 
     Raises:
-        RunError: a folder is no run, has not been scored, or is partial and ``allow_partial`` is off.
+        RunError: there is no run, one folder is none, has not been scored, or is partial and ``allow_partial`` is off.
     """
-    runs = []
+    runs: list[FinishedRun] = []
     for folder in folders:
         manifest = read_manifest(folder)
         run = FinishedRun(folder, manifest, read_table(RunPaths(folder).scores, SCORES))
@@ -188,7 +200,10 @@ def read_runs(folders: Iterable[Path], *, allow_partial: bool = False) -> list[F
                 f"{manifest.run_id} is partial ({run.partial}), so its scores are not those of the benchmark. "
                 "Give --partial to show it all the same; it will be marked."
             )
-        runs.append(run)
+        if all(known.manifest.run_id != manifest.run_id for known in runs):
+            runs.append(run)
+    if not runs:
+        raise RunError("There is no run folder among what was given. Give folders that `voxemo run` or `plan` made.")
     return runs
 
 
@@ -206,54 +221,43 @@ def boards(
     groups: dict[tuple[str, ...], list[FinishedRun]] = {}
     for run in runs:
         m = run.manifest
-        groups.setdefault(
-            (m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, m.utterances_sha256), []
-        ).append(run)
+        key = (m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, m.utterances_sha256)
+        groups.setdefault((*key, m.parser_version, m.label_table, run.scorer_version), []).append(run)
     made: list[Board] = []
     for _, members in sorted(groups.items()):
         for partition in sorted({p for run in members for p in run.manifest.split.partitions}):
-            made.append(_board(members, partition, None, reading, policy or "wrong", HARD_COLUMNS, with_published))
             rules = sorted({r for run in members for r in run.scores["vote_rule"].unique() if r is not None})
-            made.extend(
-                _board(members, partition, rule, reading, policy or "uniform", SOFT_COLUMNS, with_published)
-                for rule in rules
-            )
+            for rule in (None, *rules):
+                chosen = policy or ("wrong" if rule is None else "uniform")
+                made.append(_board(members, partition, rule, reading, chosen, with_published))
     return [board for board in made if any(entry.kind == "run" for entry in board.entries)]
 
 
 def _board(
-    runs: Sequence[FinishedRun],
-    partition: str,
-    rule: str | None,
-    reading: str,
-    policy: str,
-    columns: tuple[str, ...],
-    with_published: bool,
+    runs: Sequence[FinishedRun], partition: str, rule: str | None, reading: str, policy: str, with_published: bool
 ) -> Board:
     first = runs[0].manifest
+    columns = HARD_COLUMNS if rule is None else SOFT_COLUMNS
     entries: list[Entry] = []
     references: dict[str, Entry] = {}
     units: set[str] = set()
-    for run in runs:
+    # References first from the run that tests most: those of a part of the test part say nothing about the whole.
+    for run in sorted(runs, key=lambda run: -run.n_scored):
         rows = run.scores.filter(
             (pl.col("partition") == partition)
             & (pl.col("vote_rule").is_null() if rule is None else pl.col("vote_rule") == rule)
             & (pl.col("fold_id") == "mean")
             & pl.col("class_label").is_null()
-            & pl.col("metric").is_in([*columns, "coverage"])
+            & pl.col("metric").is_in(columns)
         )
         units.update(unit for unit in rows["ci_unit"].unique() if unit is not None)
-        of_run = rows.filter(
-            ~pl.col("system_id").str.starts_with(REFERENCE)
-            & (pl.col("reading") == reading)
-            & (pl.col("failure_policy") == policy)
-        )
-        for entry in _entries(of_run, run, "run"):
-            if any(cell.value is not None for cell in entry.cells.values()):
-                entries.append(entry)
-        for entry in _entries(rows.filter(pl.col("system_id").str.starts_with(REFERENCE)), run, "reference"):
+        is_reference = pl.col("system_id").str.starts_with(REFERENCE)
+        chosen = (pl.col("reading") == reading) & (pl.col("failure_policy") == policy)
+        entries += _entries(rows.filter(~is_reference & chosen), run, "run")
+        for entry in _entries(rows.filter(is_reference), run, "reference"):
             references.setdefault(entry.system, entry)
-    if with_published:
+    # Published figures are of the card's own label source; beside the other one they would be compared with it.
+    if with_published and first.label_source == first.corpus_card.gold:
         published = _published(first.corpus_card.corpus_id, partition, columns, soft=rule is not None)
     else:
         published = []
@@ -272,47 +276,61 @@ def _board(
         reading=reading,
         failure_policy=policy,
         columns=columns,
-        entries=(*sorted(entries, key=_by_main_metric(rule)), *references.values(), *published),
-        notes=_notes(
-            runs, rule, policy, units=", ".join(sorted(units)), references=references, has_published=bool(published)
-        ),
+        entries=(*sorted(_told_apart(entries), key=_by_main_metric(rule)), *references.values(), *published),
+        notes=_notes(runs, rule, policy, units=", ".join(sorted(units)), references=references, published=published),
     )
 
 
-def _by_main_metric(rule: str | None) -> Callable[[Entry], float]:
-    """Sort key that puts the best first: the highest UA on hard boards, the lowest JSD on soft ones."""
+def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries that would read the same get the hash of their run behind the model's name."""
+    names = Counter((entry.model, entry.training, entry.system) for entry in entries)
+    return [
+        replace(entry, model=f"{entry.model} ({str(entry.run_id).rpartition('.')[2]})")
+        if names[entry.model, entry.training, entry.system] > 1
+        else entry
+        for entry in entries
+    ]
+
+
+def _by_main_metric(rule: str | None) -> Callable[[Entry], tuple[bool, float]]:
+    """Sort key: whole runs before partial ones, then the highest UA on hard boards, the lowest JSD on soft ones."""
     column, sign = ("unweighted_accuracy", -1) if rule is None else ("jsd", 1)
 
-    def key(entry: Entry) -> float:
+    def key(entry: Entry) -> tuple[bool, float]:
         cell = entry.cells.get(column)
-        return float("inf") if cell is None or cell.value is None else sign * cell.value
+        return entry.partial, float("inf") if cell is None or cell.value is None else sign * cell.value
 
     return key
 
 
 def _entries(rows: pl.DataFrame, run: FinishedRun, kind: Kind) -> list[Entry]:
+    manifest = run.manifest
     entries = []
     for (system, _form, model, training), part in rows.partition_by(
         "system_id", "form", "model_id", "training", as_dict=True, maintain_order=True
     ).items():
-        values = part.filter(pl.col("metric") != "coverage")
         cells = {
             row["metric"]: Cell(value=row["value"], ci_low=row["ci_low"], ci_high=row["ci_high"])
-            for row in values.iter_rows(named=True)
+            for row in part.iter_rows(named=True)
         }
         name = str(system).removeprefix(REFERENCE)
-        note = f"PARTIAL: {run.partial}" if kind == "run" and run.partial else ""
+        is_run = kind == "run"
+        source = part["source_corpus_id"][0]
+        how = f"transfer from {source}" if training == "transfer" else str(training).replace("_", "-")
+        notes = [f"PARTIAL: {run.partial}"] if run.partial else []
+        notes += [f"deviates from the protocol: {text}" for text in manifest.deviations]
         entries.append(
             Entry(
                 kind=kind,
-                model=REFERENCE_NAMES.get(name, name) if kind == "reference" else str(model),
+                model=str(model) if is_run else REFERENCE_NAMES.get(name, name),
                 system=name,
-                training=str(training).replace("_", "-") if kind == "run" else "",
+                training=how if is_run else "",
                 cells=cells,
-                n=int(part["n"].max() or 0),  # type: ignore[arg-type]
-                n_failed=int(part["n_failed"].max() or 0) if kind == "run" else None,  # type: ignore[arg-type]
-                run_id=run.manifest.run_id if kind == "run" else None,
-                note=note,
+                n=part["n"][0],
+                n_failed=part["n_failed"][0] if is_run else None,
+                partial=is_run and run.partial is not None,
+                run_id=manifest.run_id if is_run else None,
+                note="; ".join(notes) if is_run else "",
             )
         )
     return entries
@@ -338,6 +356,7 @@ def _published(corpus_id: str, partition: str, columns: Sequence[str], *, soft: 
             cells=cells,
             n=None,
             n_failed=None,
+            partial=False,
             run_id=None,
             note=source,
         )
@@ -352,7 +371,7 @@ def _notes(
     *,
     units: str,
     references: Mapping[str, Entry],
-    has_published: bool,
+    published: Sequence[Entry],
 ) -> tuple[str, ...]:
     first = runs[0].manifest
     worth = {
@@ -382,12 +401,16 @@ def _notes(
         notes.append("Not speaker-independent: speakers of the test part are in the training part too.")
     if first.corpus_card.synthetic:
         notes.append("Synthetic corpus: shows how the benchmark works; never ranked beside real corpora.")
-    if has_published:
-        notes.append("Published rows: other authors' figures, on their splits and with their parsers; not re-run here.")
+    if published:
+        sources = sorted({entry.note for entry in published})
+        notes.append(
+            f"Published rows ({'; '.join(sources)}): on their authors' splits and with their parsers; not re-run here."
+        )
     for run in runs:
-        if run.manifest.training_overlap.startswith(("yes", "undisclosed")):
-            models = ", ".join(sorted({card.model_id for card in run.manifest.model_cards.values()}))
-            notes.append(f"Training data of {models}: {run.manifest.training_overlap}.")
+        card = next(iter(run.manifest.model_cards.values()))
+        corpora = card.training_corpora
+        if card.training is None and (corpora == "undisclosed" or first.corpus_card.corpus_id in corpora):
+            notes.append(f"Training data of {card.model_id}: {run.manifest.training_overlap}.")
     return tuple(dict.fromkeys(notes))
 
 
@@ -413,6 +436,21 @@ def convention_rows(runs: Sequence[FinishedRun], *, reading: str = "strict") -> 
     return wide.select([*keys, *(name for name in ("wrong", "excluded", "uniform") if name in wide.columns)])
 
 
+def distribution_failures(runs: Sequence[FinishedRun], *, reading: str = "strict") -> pl.DataFrame:
+    """Failure rates of stated distributions on corpora without votes, where they have no other score.
+
+    Columns: run_id, partition, system_id, failure_rate (mean over folds).
+    """
+    rows = pl.concat([run.scores for run in runs])
+    return rows.filter(
+        pl.col("metric") == "failure_rate",
+        pl.col("form") == "distribution",
+        pl.col("vote_rule").is_null(),
+        pl.col("fold_id") == "mean",
+        pl.col("reading") == reading,
+    ).select("run_id", "partition", "system_id", pl.col("value").alias("failure_rate"))
+
+
 # --- text --------------------------------------------------------------------------------------------------------
 
 
@@ -429,7 +467,8 @@ def format_cell(metric: str, cell: Cell | None, *, interval: bool) -> str:
 
 def prompt_title(system: str) -> str:
     """A prompt variant as the paper abbreviates it (``T+A+R``); other systems keep their name."""
-    return lookup.prompt(system)[0].name if system in lookup.prompt_names() else system
+    short = {ENSEMBLE: "vote of 5", MEAN_DISTRIBUTION: "mean of 5"}
+    return lookup.prompt(system)[0].name if system in lookup.prompt_names() else short.get(system, system)
 
 
 def table_rows(board: Board) -> list[list[str]]:
@@ -442,11 +481,13 @@ def table_rows(board: Board) -> list[list[str]]:
         failed = "" if entry.failure_rate is None else f"{100 * entry.failure_rate:.1f}"
         system = "" if entry.kind == "reference" else prompt_title(entry.system)
         kind = entry.training if entry.kind == "run" else entry.kind
+        if entry.partial:
+            kind += ", PARTIAL"
         rows.append([entry.model, kind, system, *cells, failed, "" if entry.n is None else str(entry.n)])
     return rows
 
 
-def markdown(made: Sequence[Board], conventions: pl.DataFrame) -> str:
+def markdown(made: Sequence[Board], conventions: pl.DataFrame, failures: pl.DataFrame) -> str:
     """The scoreboard as a Markdown document."""
     parts = ["# Scoreboard\n"]
     for board in made:
@@ -457,7 +498,21 @@ def markdown(made: Sequence[Board], conventions: pl.DataFrame) -> str:
     if conventions.height:
         parts.append("## What a failed answer is worth\n\nUnweighted accuracy (%) under the three conventions.\n")
         parts.append(markdown_table(CONVENTION_HEADER, convention_text(conventions), n_text=2))
+    if failures.height:
+        parts.append("## Distribution answers without votes to score them against\n")
+        parts.append(markdown_table(FAILURE_HEADER, failure_text(failures), n_text=2))
     return "\n".join(parts)
+
+
+FAILURE_HEADER = ("run", "prompt", "failed %")
+
+
+def failure_text(failures: pl.DataFrame) -> list[list[str]]:
+    """The rows of `distribution_failures` as text."""
+    return [
+        [row["run_id"], prompt_title(row["system_id"]), _percent(row["failure_rate"])]
+        for row in failures.iter_rows(named=True)
+    ]
 
 
 CONVENTION_HEADER = ("run", "prompt", "failed %", "as wrong", "excluded", "uniform guess")
@@ -504,6 +559,7 @@ def csv_table(made: Sequence[Board]) -> pl.DataFrame:
             "n": entry.n,
             "n_failed": entry.n_failed,
             "run_id": entry.run_id,
+            "partial": entry.partial,
             "note": entry.note,
         }
         for board in made

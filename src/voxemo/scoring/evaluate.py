@@ -1,7 +1,7 @@
 """Scores of one system on the folds of one test partition: values, intervals, and the difference of two systems."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,53 +71,55 @@ def score_hard(
     folds: Sequence[AnyHardFold],
     *,
     label_names: Sequence[str],
-    policy: FailurePolicy,
+    policies: Sequence[FailurePolicy],
     metrics: Mapping[str, Metric] = METRICS,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-) -> list[Score]:
-    """Every hard-label score of one system: per fold, mean over folds and pooled, with intervals.
+) -> dict[FailurePolicy, list[Score]]:
+    """Every hard-label score of one system under each policy: per fold, as mean and pooled, with intervals.
 
     Args:
         folds: the system's answers, one for each fold.
         label_names: the corpus's label set, in order.
-        policy: what a failed answer is worth.
+        policies: what a failed answer is worth. One set of resamples serves all, so asking for several costs little.
         metrics: metrics by name; those for distributions are passed over.
         resamples: bootstrap resamples; 0 leaves the intervals out.
         seed: of the bootstrap; same inputs, same bytes.
         level: coverage of the intervals, 0 to 1.
 
     Returns:
-        Fold by fold in the order given, then ``mean`` (folds resampled independently; folds where a metric is
-        undefined are left out), then ``pooled`` (counts summed; a speaker found in several folds is resampled as
-        one). In each the metrics come in their own order, then coverage and failure rate.
+        By policy: fold by fold in the order given, then ``mean`` (folds resampled independently; folds where a metric
+        is undefined are left out), then ``pooled`` (counts summed; a speaker found in several folds is resampled as
+        one). In each the metrics come in their own order, then coverage and failure rate. A resample weighs every
+        speaker, so it holds each class and label that the fold holds, and an interval always holds its value; one fold
+        is its own mean and pool.
 
     Raises:
         ValueError: there is no fold, or a label number outside the label set.
     """
     chosen = [metric for metric in metrics.values() if metric.kind in HARD_KINDS]
-    scorer = hard_scorer(folds, label_names=label_names, policy=policy, metrics=chosen)
-    return _scores(scorer, resamples=resamples, seed=seed, level=level)
+    scorer = hard_scorer(folds, label_names=label_names, metrics=chosen)
+    return _scores(scorer, policies=policies, resamples=resamples, seed=seed, level=level)
 
 
 def score_soft(
     folds: Sequence[SoftFold],
     *,
     label_names: Sequence[str],
-    policy: FailurePolicy,
+    policies: Sequence[FailurePolicy],
     prior: Sequence[SoftFold] | None = None,
     metrics: Mapping[str, Metric] = METRICS,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-) -> list[Score]:
-    """Every soft-label score of one system: per fold, mean over folds and pooled, with intervals.
+) -> dict[FailurePolicy, list[Score]]:
+    """Every soft-label score of one system under each policy: per fold, as mean and pooled, with intervals.
 
     Args:
         folds: the system's answers, one for each fold.
         label_names: the corpus's label set, in order.
-        policy: what a failed answer is worth; ``uniform`` is the paper's.
+        policies: what a failed answer is worth; ``uniform`` is the paper's.
         prior: the train prior on the same rows. With it, every metric that has a skill score gets one more row,
             ``<metric>_skill`` = 1 - d / d_prior: 1 is perfect, 0 no better than never listening.
         metrics: metrics by name; those for hard labels are passed over.
@@ -134,8 +136,8 @@ def score_soft(
     if prior is not None:
         _check_same_rows(folds, prior)
     chosen = [metric for metric in metrics.values() if metric.kind in SOFT_KINDS]
-    scorer = soft_scorer(folds, prior, label_names=label_names, policy=policy, metrics=chosen)
-    return _scores(scorer, resamples=resamples, seed=seed, level=level)
+    scorer = soft_scorer(folds, prior, label_names=label_names, policies=policies, metrics=chosen)
+    return _scores(scorer, policies=policies, resamples=resamples, seed=seed, level=level)
 
 
 def _check_same_rows(folds: Sequence[SoftFold], prior: Sequence[SoftFold]) -> None:
@@ -183,7 +185,9 @@ def _one_unit(n_rows: int) -> Units:
     return Units(kind="utterance", codes=np.zeros(n_rows, dtype=np.int64), n_units=1)
 
 
-def _scores(scorer: Scorer, *, resamples: int, seed: int, level: float) -> list[Score]:
+def _scores(
+    scorer: Scorer, *, policies: Sequence[FailurePolicy], resamples: int, seed: int, level: float
+) -> dict[FailurePolicy, list[Score]]:
     if not scorer.folds:
         raise ValueError("a score needs at least one fold, got none")
 
@@ -191,26 +195,50 @@ def _scores(scorer: Scorer, *, resamples: int, seed: int, level: float) -> list[
     for fold, collect in zip(scorer.folds, scorer.collect, strict=True):
         units = _units([fold]) if resamples else _one_unit(fold.n_rows)
         parts.append(_Part(units=units, statistics=collect(units.codes, units.n_units)))
-    pooled_units = _units(scorer.folds) if resamples else _one_unit(sum(fold.n_rows for fold in scorer.folds))
-    pooled = _pool(scorer.folds, parts, pooled_units)
+    if len(parts) > 1:
+        units = _units(scorer.folds) if resamples else _one_unit(sum(fold.n_rows for fold in scorer.folds))
+        parts.append(_pool(scorer.folds, parts, units))
 
-    def drawn(part: _Part, stream: int) -> dict[Key, FloatArray]:
-        # One stream for each fold, so that folds vary independently; a single fold, its mean and its pool share one.
+    def draw(part: _Part, stream: int) -> FloatArray:
+        # One stream for each fold, so that folds vary independently.
         rng = np.random.default_rng([seed, stream])
-        return scorer.read(resample_totals(part.statistics, resamples=resamples, rng=rng))
+        return resample_totals(part.statistics, resamples=resamples, rng=rng)
 
-    values = [scorer.read(part.statistics.sum(axis=0)) for part in parts]
-    draws = [drawn(part, stream) for stream, part in enumerate(parts)]
+    wholes = [part.statistics.sum(axis=0) for part in parts]
+    drawn = [draw(part, stream % len(scorer.folds)) for stream, part in enumerate(parts)]
     ci_units = [part.ci_unit for part in parts]
-    n, n_failed = sum(fold.n for fold in scorer.folds), sum(fold.n_failed for fold in scorer.folds)
+    return {
+        policy: _under_policy(
+            scorer.folds,
+            [scorer.read(whole, policy) for whole in wholes],
+            [scorer.read(totals, policy) for totals in drawn],
+            ci_units,
+            level=level,
+        )
+        for policy in policies
+    }
 
+
+def _under_policy(
+    folds: Sequence[AnyFold],
+    values: Sequence[dict[Key, FloatArray]],
+    draws: Sequence[dict[Key, FloatArray]],
+    ci_units: Sequence[str | None],
+    *,
+    level: float,
+) -> list[Score]:
+    """Rows of the folds, their mean and their pool; the pool comes last in each, unless there is one fold."""
+    n_folds = len(folds)
     scores = []
-    for fold, value, draw, ci_unit in zip(scorer.folds, values, draws, ci_units, strict=True):
+    for fold, value, draw, ci_unit in zip(folds, values, draws, ci_units, strict=False):
         scores += _rows(fold.fold_id, value, draw, ci_unit=ci_unit, n=fold.n, n_failed=fold.n_failed, level=level)
-    mean_unit = " and ".join(sorted({unit for unit in ci_units if unit is not None})) or None
-    scores += _rows(MEAN, _mean(values), _mean(draws), ci_unit=mean_unit, n=n, n_failed=n_failed, level=level)
-    value, draw = scorer.read(pooled.statistics.sum(axis=0)), drawn(pooled, 0)
-    return scores + _rows(POOLED, value, draw, ci_unit=pooled.ci_unit, n=n, n_failed=n_failed, level=level)
+    if n_folds == 1:
+        return scores + [replace(score, fold_id=fold_id) for fold_id in (MEAN, POOLED) for score in scores]
+    n, n_failed = sum(fold.n for fold in folds), sum(fold.n_failed for fold in folds)
+    mean_unit = " and ".join(sorted({unit for unit in ci_units[:n_folds] if unit is not None})) or None
+    mean, mean_draws = _mean(values[:n_folds]), _mean(draws[:n_folds])
+    scores += _rows(MEAN, mean, mean_draws, ci_unit=mean_unit, n=n, n_failed=n_failed, level=level)
+    return scores + _rows(POOLED, values[-1], draws[-1], ci_unit=ci_units[-1], n=n, n_failed=n_failed, level=level)
 
 
 def _pool(folds: Sequence[AnyFold], parts: Sequence[_Part], units: Units) -> _Part:
@@ -243,22 +271,28 @@ def _rows(
     rows = []
     for (metric, class_label), value in values.items():
         defined = _number(value)
-        has_interval = ci_unit is not None and defined is not None
-        low, high = percentile_interval(draws[metric, class_label], level=level) if has_interval else (np.nan, np.nan)
+        low, high = None, None
+        if ci_unit is not None and defined is not None:
+            low, high = _interval(defined, draws[metric, class_label], level=level)
         rows.append(
             Score(
                 fold_id=fold_id,
                 class_label=class_label,
                 metric=metric,
                 value=defined,
-                ci_low=_number(low),
-                ci_high=_number(high),
-                ci_unit=ci_unit if has_interval else None,
+                ci_low=low,
+                ci_high=high,
+                ci_unit=ci_unit if defined is not None else None,
                 n=n,
                 n_failed=n_failed,
             )
         )
     return rows
+
+
+def _interval(value: float, draws: FloatArray, *, level: float) -> tuple[float | None, float | None]:
+    low, high = percentile_interval(draws, value=value, level=level)
+    return _number(low), _number(high)
 
 
 def _number(value: FloatArray | float) -> float | None:
@@ -285,9 +319,9 @@ def difference(
     The values are pooled over each system's folds, never means over folds: a speaker who was tested in different folds
     by the two systems can only be paired in the pool. The two may have been tested on different parts of one corpus.
 
-    From five speakers on, in both together, one draw of speakers serves both systems: a speaker tested by one of them
-    weighs there only. With fewer, utterances are drawn in the same way if both systems name them and share any. Else
-    the two are resampled independently, and ``ci_unit`` says so.
+    From five speakers on, in both together, one weight for each speaker serves both systems: a speaker tested by
+    one of them weighs there only. With fewer, utterances are weighed in the same way if both systems name them and
+    share any. Else the two are resampled independently, and ``ci_unit`` says so.
 
     Args:
         folds_a: answers of the first system.
@@ -327,19 +361,21 @@ def difference(
         how = ", independent"
 
     key = (metric.name, class_label)
-    value_a = scorer_a.read(totals_a.sum(axis=0))[key]
-    value_b = scorer_b.read(totals_b.sum(axis=0))[key]
+    value_a = scorer_a.read(totals_a.sum(axis=0), policy)[key]
+    value_b = scorer_b.read(totals_b.sum(axis=0), policy)[key]
     value = _number(value_a - value_b)
-    has_interval = value is not None and units.n_units > 1
-    apart = scorer_a.read(draws_a)[key] - scorer_b.read(draws_b)[key]
-    low, high = percentile_interval(apart, level=level) if has_interval else (np.nan, np.nan)
+    ci_unit, low, high = None, None, None
+    if value is not None and units.n_units > 1:
+        apart = scorer_a.read(draws_a, policy)[key] - scorer_b.read(draws_b, policy)[key]
+        ci_unit = f"{units.kind}{how}"
+        low, high = _interval(value, apart, level=level)
     return Difference(
         value_a=_number(value_a),
         value_b=_number(value_b),
         value=value,
-        ci_low=_number(low),
-        ci_high=_number(high),
-        ci_unit=f"{units.kind}{how}" if has_interval else None,
+        ci_low=low,
+        ci_high=high,
+        ci_unit=ci_unit,
         n_shared_units=len(shared),
     )
 
@@ -348,9 +384,9 @@ def _scorer(folds: Sequence[AnyFold], *, metric: Metric, label_names: Sequence[s
     soft = [fold for fold in folds if isinstance(fold, SoftFold)]
     hard = [fold for fold in folds if not isinstance(fold, SoftFold)]
     if metric.kind in HARD_KINDS and not soft:
-        return hard_scorer(hard, label_names=label_names, policy=policy, metrics=[metric])
+        return hard_scorer(hard, label_names=label_names, metrics=[metric])
     if metric.kind in SOFT_KINDS and not hard:
-        return soft_scorer(soft, None, label_names=label_names, policy=policy, metrics=[metric])
+        return soft_scorer(soft, None, label_names=label_names, policies=[policy], metrics=[metric])
     raise ValueError(f"metric {metric.name!r} is of kind {metric.kind}; {len(hard)} folds are hard, {len(soft)} soft")
 
 

@@ -49,7 +49,7 @@ def manifest_differences(a: RunManifest, b: RunManifest) -> tuple[str, ...]:
         ("decoding", str(a.generation), str(b.generation)),
         ("audio condition", a.audio_condition, b.audio_condition),
         ("parser version", a.parser_version, b.parser_version),
-        ("scorer version", a.scorer_version, b.scorer_version),
+        ("label table", a.label_table, b.label_table),
         ("partial", str(a.partial), str(b.partial)),
     ]
     return tuple(f"{name}: {left} | {right}" for name, left, right in facts if left != right)

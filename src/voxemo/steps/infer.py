@@ -16,7 +16,7 @@ from voxemo.backends.registry import create_backend
 from voxemo.backends.scripted import ScriptedBackend, check_answers, read_answers
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
-from voxemo.core.errors import AudioError, RunError
+from voxemo.core.errors import AnswerFileError, AudioError, RunError
 from voxemo.core.ids import sha256_text
 from voxemo.core.types import Generation, Response, Utterance
 from voxemo.steps.plan import check_plan
@@ -41,6 +41,8 @@ class InferResult:
     """Requests that this call answered, unusable audio included."""
     n_unusable: int
     """Requests about audio that `prepare` found unusable; they count as failed answers."""
+    n_unused: int
+    """Answers of a given file to requests that already have one; the first answer stays."""
     n_pending: int
     """Requests of the whole run that still have no answer."""
     transient: tuple[str, ...]
@@ -89,29 +91,34 @@ def infer_run(
     n_before = requests.height - pending.height
     if shard != (1, 1):
         pending = _shard(pending, *shard)
-    given = _answers(answers, requests) if answers is not None else None
-    if given is not None:
-        asked = pending.select("utterance_id", "variant_id", "form").iter_rows()
-        pending = pending.filter(pl.Series([triple in given for triple in asked], dtype=pl.Boolean))
+    worker = _worker_name(shard)
+    given = _answers(answers, requests, manifest) if answers is not None else None
+    n_unused = 0
+    if given is None:
+        unusable, pending = _unusable(pending, utterances, worker)
+    else:
+        asked = list(pending.select("utterance_id", "variant_id", "form").iter_rows())
+        n_unused = len(given.keys() - set(asked))
+        is_given = pl.Series([triple in given for triple in asked], dtype=pl.Boolean)
+        # Who answered elsewhere may have had the clip whole; where they did not answer either, it is a failed answer.
+        unusable, _ = _unusable(pending.filter(~is_given), utterances, worker)
+        pending = pending.filter(is_given)
     # Clip by clip, so that a backend meets all questions about a clip together.
     pending = pending.sort("model_sha256", "utterance_id", maintain_order=True)
     if limit is not None:
         pending = pending.head(limit)
+    n_now = pending.height + len(unusable)
 
-    worker = _worker_name(shard)
     started = datetime.now(UTC)
     session = _Session(workspace, manifest, utterances)
     transient: list[str] = []
-    n_answered = n_unusable = done = 0
+    n_answered = done = len(unusable)
     seconds = 0.0
     with JournalWriter(paths.responses, worker) as writer:
-        unusable, askable = _unusable(pending, utterances, worker)
         writer.append(unusable)
-        n_unusable, done = len(unusable), len(unusable)
-        n_answered += n_unusable
         if on_progress:
-            on_progress(done, pending.height)
-        for model_sha256, rows in groupby(askable.iter_rows(named=True), key=lambda row: row["model_sha256"]):
+            on_progress(done, n_now)
+        for model_sha256, rows in groupby(pending.iter_rows(named=True), key=lambda row: row["model_sha256"]):
             if given is not None:
                 backend: Backend = ScriptedBackend(given)
             else:
@@ -149,7 +156,7 @@ def infer_run(
                     else:
                         n_answered += 1
                 if on_progress:
-                    on_progress(done, pending.height)
+                    on_progress(done, n_now)
             elapsed = time.monotonic() - begun
             seconds += elapsed
             write_json(
@@ -168,7 +175,8 @@ def infer_run(
         n_planned=requests.height,
         n_before=n_before,
         n_answered=n_answered,
-        n_unusable=n_unusable,
+        n_unusable=len(unusable),
+        n_unused=n_unused,
         n_pending=requests.height - n_before - n_answered,
         transient=tuple(transient),
         damaged=journal.damaged,
@@ -177,7 +185,7 @@ def infer_run(
 
 
 def _utterances(workspace: Workspace, manifest: RunManifest) -> dict[str, Utterance]:
-    prepared = read_prepared(workspace, lookup.corpus_card(manifest.corpus_card.corpus_id))
+    prepared = read_prepared(workspace, manifest.corpus_card)
     if prepared.report["utterances_sha256"] != manifest.utterances_sha256:
         raise RunError(
             f"{manifest.run_id} was planned for another version of {manifest.corpus_card.corpus_id} than the one "
@@ -197,7 +205,18 @@ def _worker_name(shard: tuple[int, int]) -> str:
     return "main" if shard == (1, 1) else f"shard{shard[0]:04d}of{shard[1]:04d}"
 
 
-def _answers(path: Path, requests: pl.DataFrame) -> dict[tuple[str, str, str], str]:
+def _answers(path: Path, requests: pl.DataFrame, manifest: RunManifest) -> dict[tuple[str, str, str], str]:
+    """The answers of a file, checked against the run.
+
+    A file speaks for a model that is not run here. Under the name of one that is, its answers would be taken for that
+    model's.
+    """
+    trained = [card for card in manifest.model_cards.values() if card.training is not None]
+    if trained:
+        raise AnswerFileError(
+            f"{manifest.run_id} is a run of {trained[0].model_id}, which was trained here and answers itself. "
+            "Plan a run with --model scripted, or with a card of the model that gave these answers."
+        )
     given = read_answers(path)
     check_answers(given, set(requests.select("utterance_id", "variant_id", "form").iter_rows()))
     return given
@@ -211,7 +230,7 @@ def _unusable(
     responses = [
         Response(
             request_id=row["request_id"],
-            finish="error",
+            finish="no_audio",
             error=f"unusable audio: {reasons[row['utterance_id']]}",
             error_kind="permanent",
             worker=worker,
@@ -263,10 +282,10 @@ class _Session:
             prompt=self._prompts[row["prompt_sha256"]],
             label_set=self._label_set,
             audio_key=row["audio_sha256"],
-            load_audio=lambda: self._load(name),
+            load_audio=lambda: self._load(name, audio_key=row["audio_sha256"]),
         )
 
-    def _load(self, name: str) -> Waveform:
+    def _load(self, name: str, *, audio_key: str) -> Waveform:
         # Looked up at the first clip: answers from a file need no audio on this machine.
         if self._root is None:
             self._root = corpus_root(self._workspace, self._corpus_id)
@@ -280,16 +299,17 @@ class _Session:
                 place=utterance.audio_path,
             )
         except AudioError as cause:
-            self.failed_clips[name] = cause.reason
+            self.failed_clips[audio_key] = cause.reason
             raise
 
     def settle(self, question: Question, response: Response, worker: str) -> Response:
         """Name the worker, and let a clip be asked again that was fine at `prepare` and cannot be read now."""
-        if response.error is not None and question.utterance_id in self.failed_clips:
+        # By samples, not by name: a backend loads twins once, and then both fail.
+        if response.error is not None and question.audio_key in self.failed_clips:
             return replace(
                 response,
                 worker=worker,
                 error_kind="transient",
-                error=f"audio readable at prepare, not now: {self.failed_clips[question.utterance_id]}",
+                error=f"audio readable at prepare, not now: {self.failed_clips[question.audio_key]}",
             )
         return replace(response, worker=worker)

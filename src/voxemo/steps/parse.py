@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from voxemo.core.types import ParsedPrediction, Reading, Response
 from voxemo.parsing.hard import parse_hard
 from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.parsing.soft import parse_distribution
-from voxemo.steps.plan import check_plan
+from voxemo.steps.plan import check_plan, label_table_version
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import write_manifest
 from voxemo.store.tables import PREDICTIONS, frame, write_table
 
+FIELDS = tuple(one.name for one in fields(ParsedPrediction))
 READINGS: tuple[Reading, ...] = ("strict", "lenient")
 
 
@@ -71,9 +72,12 @@ def parse_run(run: Path) -> ParseResult:
                     "system_id": variant_id,
                     "form": form,
                     "reading": reading,
-                    **asdict(prediction),
+                    **{name: getattr(prediction, name) for name in FIELDS},
                 }
 
+    # Scores of other answers than these would pass for this run's.
+    for old in (paths.scores, paths.confusions):
+        old.unlink(missing_ok=True)
     table = frame(rows(), PREDICTIONS)
     handled = Counter(r.audio_handling for r in journal.responses.values() if r.audio_handling is not None)
     write_table(paths.predictions, table, PREDICTIONS)
@@ -82,6 +86,7 @@ def parse_run(run: Path) -> ParseResult:
         "answered": table.height // len(READINGS),
         "duplicates": journal.n_duplicates,
         "damaged_lines": len(journal.damaged),
+        "journal_bytes": journal_bytes(run),
         **counts,
         **{f"audio.{what}": n for what, n in sorted(handled.items())},
     }
@@ -94,6 +99,12 @@ def parse_run(run: Path) -> ParseResult:
     )
 
 
+def journal_bytes(run: Path) -> int:
+    """Size of all answers of a run; it grows with every answer, so it tells whether `parse` has seen them all."""
+    return sum(path.stat().st_size for path in RunPaths(run).responses.glob("*.jsonl"))
+
+
 def with_counts(manifest: RunManifest, counts: dict[str, int]) -> RunManifest:
-    """The manifest with the counts and the version of the parser that gave them."""
-    return manifest.model_copy(update={"counts": counts, "parser_version": PARSER_VERSION})
+    """The manifest with the counts, and the versions of the parser and the label table that gave them."""
+    known = {"parser_version": PARSER_VERSION, "label_table": label_table_version(lookup.label_table())}
+    return manifest.model_copy(update={"counts": counts, **known})

@@ -1,6 +1,6 @@
 """Cards, split and prompts to a run folder: every question that must be answered, before any is asked."""
 
-import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -11,24 +11,29 @@ import polars as pl
 
 from voxemo import __version__
 from voxemo.catalog import lookup
-from voxemo.core.cards import CorpusCard, ModelCard, PromptText, RunManifest, SplitFacts
-from voxemo.core.errors import RunError, UnknownName
+from voxemo.core.cards import CorpusCard, LabelTable, ModelCard, PromptText, RunManifest, SplitFacts
+from voxemo.core.errors import RunError, UnknownName, listing
 from voxemo.core.ids import canonical_json, run_id, sha256_lines, sha256_text
-from voxemo.core.types import Generation, LabelSource, PromptForm, Split, Utterance
+from voxemo.core.types import (
+    ENSEMBLE,
+    MEAN_DISTRIBUTION,
+    Generation,
+    LabelSource,
+    PromptForm,
+    Split,
+    Utterance,
+)
 from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.prompts.render import render_prompt
-from voxemo.scoring.table import SCORER_VERSION
-from voxemo.splits.policies import utterances_sha256 as split_base_sha256
+from voxemo.splits.checks import is_test_partition
+from voxemo.splits.policies import utterances_sha256
+from voxemo.steps.fold_models import EVERY_FOLD, SUPERVISED_BACKENDS, fold_cards, training_kind, training_overlap
 from voxemo.store.files import write_text
-from voxemo.store.layout import MODEL_CARD, RunPaths, Workspace
+from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.manifest import read_manifest, write_manifest
-from voxemo.store.models import checkpoint_revision, remember_model
 from voxemo.store.provenance import git_state, package_versions
 from voxemo.store.tables import PLAN, frame, read_table, write_table
-from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
-
-SUPERVISED_BACKENDS = ("acoustic-baseline",)
-"""Backends whose models are trained on a split and have one card per fold."""
+from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split, split_command
 
 AUDIO_HANDLING = "16 kHz mono float32; channels averaged; soxr HQ resampling"
 
@@ -46,45 +51,6 @@ class PlanOptions:
     limit: int | None = None
     """Answer only so many utterances of each fold's test part; marks the run as partial."""
     generation: Generation = field(default_factory=Generation)
-
-
-def fold_cards(
-    workspace: Workspace, model: str, *, corpus_id: str, split: Split, folds: Sequence[str]
-) -> dict[str, ModelCard]:
-    """The card of each fold for a model that is trained per fold; the key ``all`` for any other.
-
-    Raises:
-        RunError: a fold's model has not been trained.
-    """
-    card = lookup.model_card(model)
-    if card.repository is not None and Path(card.repository).is_dir():
-        return {"all": _local_checkpoint(workspace, card, Path(card.repository))}
-    if card.training is not None:
-        remember_model(workspace, card, Path(model).parent)
-        same = card.training.corpus_id == corpus_id and card.training.split_id == split.split_id
-        return {card.training.fold_id: card} if same else {"all": card}
-    if card.backend not in SUPERVISED_BACKENDS:
-        return {"all": card}
-    cards: dict[str, ModelCard] = {}
-    for fold_id in folds:
-        path = workspace.model_folder(card.model_id, corpus_id, split.split_id, fold_id) / MODEL_CARD
-        if not path.is_file():
-            raise RunError(
-                f"{model} has not been trained on fold {fold_id} of {corpus_id}, split {split.split_id}. "
-                f"Run: voxemo train {corpus_id} --model {model} --split {split.split_id}"
-            )
-        cards[fold_id] = lookup.model_card(str(path))
-        remember_model(workspace, cards[fold_id], path.parent)
-    return cards
-
-
-def _local_checkpoint(workspace: Workspace, card: ModelCard, folder: Path) -> ModelCard:
-    """The card of a checkpoint on this machine's disk as a run may name it: by content, not by path."""
-    named = card.model_copy(
-        update={"repository": folder.resolve().name, "revision": card.revision or checkpoint_revision(folder)}
-    )
-    remember_model(workspace, named, folder)
-    return named
 
 
 def plan_run(
@@ -118,36 +84,97 @@ def plan_run(
     corpus_card = lookup.corpus_card(corpus)
     prepared = read_prepared(workspace, corpus_card)
     split, split_facts = read_split(workspace, corpus_card.corpus_id, split_id)
-    if split.utterances_sha256 != split_base_sha256(prepared.benchmark, label_source=corpus_card.gold):
-        raise RunError(
-            f"The split {split_id!r} of {corpus_card.corpus_id} was made from another manifest than the one prepared "
-            f"now. Run again: voxemo split {corpus_card.corpus_id} --policy {split_id}"
-        )
-    chosen = _choose_folds(split, options.folds)
-    cards = fold_cards(workspace, model, corpus_id=corpus_card.corpus_id, split=split, folds=chosen)
-    if "all" not in cards:
-        chosen = tuple(fold_id for fold_id in chosen if fold_id in cards)
-    prompts = _render(corpus_card, next(iter(cards.values())), options)
-    rows = _rows(prepared, split, chosen, cards, prompts, options)
+    check_split(split, prepared, corpus_card)
     label_source = options.label_source or corpus_card.gold
     if label_source not in corpus_card.label_sources:
         raise RunError(
             f"{corpus_card.corpus_id} has no {label_source} labels; it has {', '.join(corpus_card.label_sources)}."
         )
-    table = frame(rows, PLAN)
-    plan_hash = plan_sha256(table, split_sha256=split_facts["sha256"], label_source=label_source)
+    asked = _choose_folds(split, options.folds)
+    cards = fold_cards(
+        workspace,
+        model,
+        corpus_id=corpus_card.corpus_id,
+        split_id=split.split_id,
+        split_sha256=split_facts["sha256"],
+        folds=asked,
+    )
+    folds = asked if EVERY_FOLD in cards else tuple(fold_id for fold_id in asked if fold_id in cards)
     card = next(iter(cards.values()))
-    protocol = _protocol(card, corpus_card)
-    name = run_id(corpus_id=corpus_card.corpus_id, model_id=card.model_id, protocol=protocol, plan_sha256=plan_hash)
-    run = runs / name
+    prompts = _render(
+        corpus_card, options.variants or default_variants(card), options.forms or default_forms(corpus_card)
+    )
+    table = frame(_rows(prepared, split, folds, cards, prompts, options), PLAN)
+    if not table.height:
+        raise RunError(f"There is nothing to ask: folds {', '.join(folds)} of {split_id} have no test utterances.")
+    manifest = _manifest(
+        prepared, split, split_facts, cards, prompts, table, options, label_source=label_source, command=command
+    )
+    run = runs / manifest.run_id
     paths = RunPaths(run)
-    if paths.manifest.is_file() and read_manifest(run).plan_sha256 == plan_hash:
+    if paths.manifest.is_file() and paths.plan.is_file():
         check_plan(run)
         return run
+    write_table(paths.plan, table, PLAN)
+    write_text(paths.prompts, "".join(canonical_json(p.model_dump(mode="json")) + "\n" for p in prompts))
+    # Last: a folder without a manifest is no run, so an interrupted plan leaves nothing that looks finished.
+    write_manifest(run, manifest)
+    return run
+
+
+def check_split(split: Split, prepared: PreparedCorpus, card: CorpusCard) -> None:
+    """Refuse a split that was made from another version of the corpus than the one prepared now.
+
+    Raises:
+        RunError: utterances, speakers or labels have changed since the split was made.
+    """
+    if split.utterances_sha256 != utterances_sha256(prepared.benchmark, label_source=card.gold):
+        raise RunError(
+            f"The split {split.split_id!r} of {card.corpus_id} was made from another manifest than the one prepared "
+            f"now. Run again: {split_command(card.corpus_id, split.split_id)}"
+        )
+
+
+def _manifest(
+    prepared: PreparedCorpus,
+    split: Split,
+    split_facts: dict[str, Any],
+    cards: dict[str, ModelCard],
+    prompts: Sequence[PromptText],
+    table: pl.DataFrame,
+    options: PlanOptions,
+    *,
+    label_source: LabelSource,
+    command: str | None,
+) -> RunManifest:
+    card = next(iter(cards.values()))
+    corpus = lookup.corpus_card(split.corpus_id)
     commit, dirty = git_state()
-    partial = _partial(prepared, split, chosen, options)
-    manifest = RunManifest(
-        run_id=name,
+    folds = tuple(table["fold_id"].unique(maintain_order=True))
+    protocol = training_kind(card, corpus.corpus_id).replace("_", "-")
+    facts = SplitFacts(
+        split_id=split.split_id,
+        policy=split.policy,
+        source=split.source,
+        seed=split.seed,
+        split_sha256=split_facts["sha256"],
+        speaker_independent=split.speaker_independent,
+        overlap=split_facts["overlap"],
+        n_folds=len(split.folds),
+        folds=folds,
+        partitions=tuple(sorted(table["partition"].unique())),
+    )
+    plan_hash = plan_sha256(
+        table,
+        split_sha256=facts.split_sha256,
+        utterances_sha256=prepared.report["utterances_sha256"],
+        label_source=label_source,
+        label_names=corpus.labels.names,
+        generation=asdict(options.generation),
+    )
+    seeds = {"bootstrap": 0} if split.seed is None else {"bootstrap": 0, "split": split.seed}
+    return RunManifest(
+        run_id=run_id(corpus_id=corpus.corpus_id, model_id=card.model_id, protocol=protocol, plan_sha256=plan_hash),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         voxemo_version=__version__,
         git_commit=commit,
@@ -156,8 +183,8 @@ def plan_run(
         protocol=protocol,
         plan_sha256=plan_hash,
         n_requests=table["request_id"].n_unique(),
-        corpus_card=corpus_card,
-        corpus_card_sha256=corpus_card.sha256(),
+        corpus_card=corpus,
+        corpus_card_sha256=corpus.sha256(),
         utterances_sha256=prepared.report["utterances_sha256"],
         corpus_counts={
             "utterances": len(prepared.benchmark),
@@ -166,65 +193,82 @@ def plan_run(
             "unusable": sum(u.unusable_reason is not None for u in prepared.benchmark),
         },
         corpus_complete=not prepared.report["differences"],
-        split=SplitFacts(
-            split_id=split.split_id,
-            policy=split.policy,
-            source=split.source,
-            seed=split.seed,
-            split_sha256=split_facts["sha256"],
-            speaker_independent=split.speaker_independent,
-            overlap=split_facts["overlap"],
-            n_folds=len(split.folds),
-            folds=chosen,
-            partitions=tuple(sorted(table["partition"].unique())),
-        ),
+        split=facts,
         model_cards=cards,
         prompts=tuple(prompts),
-        label_names=corpus_card.labels.names,
+        label_names=corpus.labels.names,
         label_source=label_source,
-        vote_rule=corpus_card.perception.default_vote_rule if corpus_card.perception else None,
+        vote_rule=corpus.perception.default_vote_rule if corpus.perception else None,
         generation=asdict(options.generation),
         audio_condition="clean",
         audio_handling=_audio_handling(card),
         parser_version=PARSER_VERSION,
-        scorer_version=SCORER_VERSION,
+        label_table=label_table_version(lookup.label_table()),
         failure_policy={"hard": "wrong", "soft": "uniform"},
         tie_break="label_order",
-        seeds={"split": split.seed or 0, "bootstrap": 0},
+        seeds=seeds,
         package_versions=package_versions(),
-        training_overlap=training_overlap(card, corpus_card),
-        partial=partial,
-        deviations=_deviations(corpus_card, card, prompts, options, split, label_source),
+        training_overlap=training_overlap(card, corpus),
+        partial=_partial(prepared, split, split_facts["n_placed"], corpus, folds, options),
+        deviations=_deviations(corpus, card, prompts, options, split, label_source),
     )
-    write_table(paths.plan, table, PLAN)
-    write_text(
-        paths.prompts, "".join(json.dumps(p.model_dump(mode="json"), ensure_ascii=False) + "\n" for p in prompts)
-    )
-    # Last: a folder without a manifest is no run, so an interrupted plan leaves nothing that looks finished.
-    write_manifest(run, manifest)
-    return run
 
 
-def plan_sha256(table: pl.DataFrame, *, split_sha256: str, label_source: str) -> str:
-    """Hash of what a run asks and is judged by: split, label source, and every row of the plan in order."""
-    header = canonical_json({"split_sha256": split_sha256, "label_source": label_source})
-    columns = table.select("request_id", "fold_id", "partition").iter_rows()
-    return sha256_lines([header, *("\t".join(row) for row in columns)])
+def label_table_version(table: LabelTable) -> str:
+    """Version and hash of the shared label table; its English words decide strict distribution answers too."""
+    return f"{table.version} ({table.sha256()[:8]})"
+
+
+def plan_sha256(
+    table: pl.DataFrame,
+    *,
+    split_sha256: str,
+    utterances_sha256: str,
+    label_source: str,
+    label_names: Sequence[str],
+    generation: dict[str, Any],
+) -> str:
+    """Hash of what a run asks and is judged by: every column of every row of the plan, and what they rest on."""
+    header = {
+        "split_sha256": split_sha256,
+        "utterances_sha256": utterances_sha256,
+        "label_source": label_source,
+        "label_names": list(label_names),
+        "generation": generation,
+    }
+    rows = table.select(list(PLAN)).iter_rows()
+    return sha256_lines([canonical_json(header), *("\t".join(map(str, row)) for row in rows)])
 
 
 def check_plan(run: Path) -> tuple[RunManifest, pl.DataFrame]:
-    """Read a run's manifest and plan, and refuse them if the plan was changed.
+    """Read a run's manifest and plan, and refuse them if either was changed.
 
     Raises:
-        RunError: the plan is not the one that the manifest was written for.
+        RunError: the plan, a prompt's text or a card is not the one that the run was planned with.
     """
     manifest = read_manifest(run)
     table = read_table(RunPaths(run).plan, PLAN)
-    found = plan_sha256(table, split_sha256=manifest.split.split_sha256, label_source=manifest.label_source)
+    found = plan_sha256(
+        table,
+        split_sha256=manifest.split.split_sha256,
+        utterances_sha256=manifest.utterances_sha256,
+        label_source=manifest.label_source,
+        label_names=manifest.label_names,
+        generation=manifest.generation,
+    )
+    changed = []
     if found != manifest.plan_sha256:
+        changed.append(f"the plan's hash is {found[:8]}, the manifest says {manifest.plan_sha256[:8]}")
+    if any(sha256_text(prompt.text) != prompt.prompt_sha256 for prompt in manifest.prompts):
+        changed.append("the text of a prompt")
+    if manifest.corpus_card.sha256() != manifest.corpus_card_sha256:
+        changed.append("the corpus card")
+    if set(table["model_sha256"]) != {card.sha256() for card in manifest.model_cards.values()}:
+        changed.append("a model card")
+    if changed:
         raise RunError(
-            f"The plan of {run.name} was changed after it was made: its hash is {found[:8]}, the manifest says "
-            f"{manifest.plan_sha256[:8]}. Restore plan.parquet and manifest.json, or plan a new run."
+            f"{run.name} was changed after it was made: {'; '.join(changed)}. "
+            "Restore plan.parquet and manifest.json, or plan a new run."
         )
     return manifest, table
 
@@ -234,12 +278,10 @@ def _choose_folds(split: Split, asked: tuple[str, ...] | None) -> tuple[str, ...
     for fold_id in asked or ():
         if fold_id not in there:
             raise UnknownName("fold", fold_id, there)
-    return asked or there
+    return tuple(fold_id for fold_id in there if asked is None or fold_id in asked)
 
 
-def _render(corpus: CorpusCard, model: ModelCard, options: PlanOptions) -> list[PromptText]:
-    forms = options.forms or default_forms(corpus)
-    names = options.variants or default_variants(model)
+def _render(corpus: CorpusCard, names: Sequence[str], forms: Sequence[PromptForm]) -> list[PromptText]:
     label_set = corpus.label_set(lookup.label_table())
     prompts = []
     for name in names:
@@ -256,6 +298,13 @@ def _render(corpus: CorpusCard, model: ModelCard, options: PlanOptions) -> list[
                     text=text,
                 )
             )
+    ids = [lookup.prompt(name)[0].variant_id for name in names]
+    doubled = [name for name, n in Counter(ids).items() if n > 1]
+    if doubled:
+        raise RunError(f"Two prompts of one run are called {listing(doubled)}; give each a variant_id of its own.")
+    reserved = sorted({ENSEMBLE, MEAN_DISTRIBUTION} & set(ids))
+    if reserved:
+        raise RunError(f"A prompt may not be called {listing(reserved)}: scores use that name. Rename its variant_id.")
     return prompts
 
 
@@ -285,8 +334,8 @@ def _rows(
     for fold in split.folds:
         if fold.fold_id not in folds:
             continue
-        card_key = fold.fold_id if fold.fold_id in cards else "all"
-        for partition in sorted(name for name in fold.partitions if name.startswith("test")):
+        card_key = fold.fold_id if fold.fold_id in cards else EVERY_FOLD
+        for partition in sorted(filter(is_test_partition, fold.partitions)):
             for name in _limited(fold.partitions[partition], options.limit):
                 for prompt in prompts:
                     rows.append(
@@ -321,43 +370,29 @@ def _request(
     return {"request_id": request_id, **content}
 
 
-def _protocol(card: ModelCard, corpus: CorpusCard) -> str:
-    kind = training_kind(card, corpus.corpus_id)
-    return kind.replace("_", "-")
-
-
-def training_kind(card: ModelCard, corpus_id: str) -> str:
-    """How a model met the corpus: zero_shot, sft or supervised on it, or transfer from another."""
-    if card.training is None:
-        return "zero_shot"
-    return card.training.kind if card.training.corpus_id == corpus_id else "transfer"
-
-
-def training_overlap(card: ModelCard, corpus: CorpusCard) -> str:
-    """What is known of the corpus being in the model's training data (PROTOCOL section 9)."""
-    if card.training is not None and card.training.corpus_id == corpus.corpus_id:
-        return f"trained on {corpus.corpus_id}, partitions {', '.join(card.training.partitions)} of the same fold only"
-    if card.training_corpora == "undisclosed":
-        return "undisclosed: the model's training data may hold this corpus"
-    if corpus.corpus_id in card.training_corpora:
-        return f"yes: the model's training data holds {corpus.corpus_id}"
-    return "none known"
-
-
 def _audio_handling(card: ModelCard) -> str:
     limits = card.audio
     beyond = f"; beyond {limits.max_s:g} s: {limits.beyond}" if limits.max_s is not None else ""
     return f"{AUDIO_HANDLING}; under {limits.min_s:g} s padded with zeros{beyond}"
 
 
-def _partial(prepared: PreparedCorpus, split: Split, folds: Sequence[str], options: PlanOptions) -> str | None:
+def _partial(
+    prepared: PreparedCorpus,
+    split: Split,
+    n_placed: int,
+    card: CorpusCard,
+    folds: Sequence[str],
+    options: PlanOptions,
+) -> str | None:
     reasons = []
+    if split.policy == "published" and card.emobox is not None and n_placed < card.emobox.n_utterances:
+        reasons.append(f"the published folds hold {n_placed} of {card.emobox.n_utterances} utterances")
     if prepared.report["differences"]:
         reasons.append("the corpus on disk is incomplete")
     if options.limit is not None:
         reasons.append(f"at most {options.limit} utterances of each test partition")
     if len(folds) < len(split.folds):
-        reasons.append(f"folds {', '.join(folds)} of {len(split.folds)}")
+        reasons.append(f"{len(folds)} of {len(split.folds)} folds ({', '.join(folds)})")
     return "; ".join(reasons) or None
 
 
@@ -374,14 +409,22 @@ def _deviations(
     changed = {name: value for name, value in asdict(options.generation).items() if value != standard[name]}
     if changed:
         found.append("decoding differs from the protocol: " + ", ".join(f"{k} = {v}" for k, v in changed.items()))
-    variants = {prompt.variant_id for prompt in prompts}
-    if variants != set(default_variants(model)):
-        found.append(f"prompt variants: {', '.join(sorted(variants))}")
-    forms = {prompt.form for prompt in prompts}
-    if forms != set(default_forms(corpus)):
-        found.append(f"answer forms: {', '.join(sorted(forms))}")
+    standard_prompts = _render(corpus, default_variants(model), default_forms(corpus))
+    shown = {prompt.prompt_sha256 for prompt in prompts}
+    expected = {prompt.prompt_sha256 for prompt in standard_prompts}
+    if shown != expected:
+        asked = ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts)
+        own = sorted({p.variant_id for p in prompts if p.prompt_sha256 not in _standard_texts(corpus)})
+        found.append(f"prompts asked: {asked}" + (f"; with texts of their own: {', '.join(own)}" if own else ""))
     if split.split_id != "protocol":
         found.append(f"split {split.split_id!r} instead of the protocol's")
     if label_source != corpus.gold:
         found.append(f"scored against {label_source} labels; the protocol takes {corpus.gold}")
+    if model.training is not None and model.training.label_source != label_source:
+        found.append(f"trained on {model.training.label_source} labels, scored against {label_source} ones")
     return tuple(found)
+
+
+def _standard_texts(corpus: CorpusCard) -> set[str]:
+    """Hashes of every prompt text that the benchmark fixes for the corpus, in both forms."""
+    return {prompt.prompt_sha256 for prompt in _render(corpus, lookup.prompt_names(), ("hard", "distribution"))}

@@ -8,6 +8,7 @@ from typing import Any
 from voxemo.audio.load import decoder_versions
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard
+from voxemo.core.errors import CorpusError
 from voxemo.corpora import prepare as corpus_prepare
 from voxemo.corpora.parsers import parser_for
 from voxemo.store.layout import Workspace
@@ -69,6 +70,13 @@ def prepare_corpus(
     prepared = corpus_prepare.prepare(
         card, parser_for(card.corpus_id), root, partial=partial, jobs=jobs, on_progress=on_progress
     )
+    unusable = prepared.report.unusable
+    if unusable and len(unusable) == prepared.report.n_utterances:
+        name, reason = next(iter(unusable.items()))
+        raise CorpusError(
+            f"None of the {len(unusable)} clips of {card.corpus_id} can be used, the first is {name}: {reason}. "
+            "Mend that and prepare the corpus again; nothing was written."
+        )
     report = write_prepared(
         workspace,
         card,

@@ -8,14 +8,15 @@ from typing import Any
 
 from voxemo.catalog import lookup
 from voxemo.core.errors import RunError
+from voxemo.steps.fold_models import SUPERVISED_BACKENDS, trained_card
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import ParseResult, parse_run
-from voxemo.steps.plan import SUPERVISED_BACKENDS, PlanOptions, plan_run
+from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.prepare import Progress
 from voxemo.steps.score import ScoreResult, score_run
 from voxemo.steps.split import POLICIES, split_corpus
 from voxemo.steps.train import train_model
-from voxemo.store.layout import MODEL_CARD, Workspace
+from voxemo.store.layout import Workspace
 from voxemo.store.workspace import read_split, split_ids
 
 ProgressBar = Callable[[str, str], AbstractContextManager[Progress]]
@@ -78,19 +79,18 @@ def _train_missing(
     split, facts = read_split(workspace, corpus_id, split_id)
     asked = (options.folds if options is not None else None) or tuple(fold.fold_id for fold in split.folds)
     missing = tuple(
-        fold_id for fold_id in asked if not _trained(workspace, card.model_id, corpus_id, split_id, fold_id, facts)
+        fold_id
+        for fold_id in asked
+        if trained_card(
+            workspace,
+            card.model_id,
+            corpus_id=corpus_id,
+            split_id=split_id,
+            split_sha256=facts["sha256"],
+            fold_id=fold_id,
+        )
+        is None
     )
     if missing:
         with bar("training", "clips") as on_progress:
             train_model(workspace, corpus, model=model, split_id=split_id, folds=missing, on_progress=on_progress)
-
-
-def _trained(
-    workspace: Workspace, model_id: str, corpus_id: str, split_id: str, fold_id: str, facts: dict[str, Any]
-) -> bool:
-    path = workspace.model_folder(model_id, corpus_id, split_id, fold_id) / MODEL_CARD
-    if not path.is_file():
-        return False
-    record = lookup.model_card(str(path)).training
-    # A split made again from other data has another hash; what was trained on the old one is not this fold's model.
-    return record is not None and record.split_sha256 == facts["sha256"]

@@ -12,20 +12,18 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import PluginError, RunError
-from voxemo.core.types import FAILURE_POLICIES, FailurePolicy
+from voxemo.core.types import ENSEMBLE, FAILURE_POLICIES, MEAN_DISTRIBUTION, REFERENCE, FailurePolicy
 from voxemo.scoring import baselines, ensembles
 from voxemo.scoring.evaluate import Score, score_hard, score_soft
 from voxemo.scoring.folds import AnyHardFold, HardFold, HardReference, SoftFold
 from voxemo.scoring.table import METRICS, SCORER_VERSION, Metric
 from voxemo.splits.checks import training_utterances
-from voxemo.steps.parse import READINGS
-from voxemo.steps.plan import check_plan, training_kind
+from voxemo.steps.fold_models import training_kind
+from voxemo.steps.parse import READINGS, journal_bytes
+from voxemo.steps.plan import check_plan
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.tables import CONFUSIONS, PREDICTIONS, SCORES, frame, read_table, write_table
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
-
-ENSEMBLE = "ensemble"
-REFERENCE = "reference:"
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -58,6 +56,8 @@ class ScoredTable:
     """Fold to its training part, validation included."""
     labels: Mapping[str, int]
     """Utterance to gold label number, over the whole corpus."""
+    soft_priors: Mapping[tuple[str, str], FloatArray | None]
+    """Counting rule and fold to the mean soft label of the training part; None where no vote is in it."""
 
     @property
     def n_labels(self) -> int:
@@ -116,7 +116,7 @@ def score_run(
                 for (system_id, form), soft in soft_systems(
                     table, partition=partition, reading=reading, rule=rule
                 ).items():
-                    prior = [_constant(fold, _soft_prior(table, fold.fold_id, rule)) for fold in soft]
+                    prior = _prior_folds(table, soft, rule)
                     writer.soft(soft, prior, **place, system_id=system_id, form=form, vote_rule=rule)
             if not table.votes:
                 writer.failures(table.rows, **place)
@@ -143,13 +143,15 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
     """
     manifest, plan = check_plan(run)
     predictions = read_table(RunPaths(run).predictions, PREDICTIONS)
+    if manifest.counts.get("journal_bytes") != journal_bytes(run):
+        raise RunError(f"Answers of {manifest.run_id} came in after they were last read. Run: voxemo parse {run}")
     n_planned, n_answered = plan["request_id"].n_unique(), predictions["request_id"].n_unique()
     if n_answered < n_planned and not allow_incomplete:
         raise RunError(
             f"{n_planned - n_answered} of {n_planned} requests of {manifest.run_id} have no answer yet. "
             "Run `voxemo infer` and `voxemo parse` on it, or score what is there with --incomplete."
         )
-    card = lookup.corpus_card(manifest.corpus_card.corpus_id)
+    card = manifest.corpus_card
     prepared = read_prepared(workspace, card)
     split, facts = read_split(workspace, card.corpus_id, manifest.split.split_id)
     if (
@@ -180,13 +182,24 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
             .otherwise(pl.col("label").replace_strict(position, default=-1, return_dtype=pl.Int64)),
         )
     )
+    votes = _vote_counts(prepared, position)
+    training = {fold.fold_id: training_utterances(fold) for fold in split.folds}
     return ScoredTable(
         manifest=manifest,
         rows=rows,
-        votes=_vote_counts(prepared, position),
-        training={fold.fold_id: training_utterances(fold) for fold in split.folds},
+        votes=votes,
+        training=training,
         labels=labels,
+        soft_priors={
+            (rule, fold_id): _mean_soft_label([counts[name] for name in sorted(members) if name in counts])
+            for rule, counts in votes.items()
+            for fold_id, members in training.items()
+        },
     )
+
+
+def _mean_soft_label(counts: Sequence[FloatArray]) -> FloatArray | None:
+    return baselines.mean_soft_label(baselines.soft_labels(np.stack(counts))[0]) if counts else None
 
 
 def _vote_counts(prepared: PreparedCorpus, position: Mapping[str, int]) -> dict[str, dict[str, FloatArray]]:
@@ -246,6 +259,14 @@ def soft_systems(
         ]
         for variant, part in _cut(stated, "variant_id")
     }
+    averaged = _five_answers(stated.with_columns(row=pl.int_range(pl.len())), values="row")
+    if averaged is not None:
+        systems[MEAN_DISTRIBUTION, "distribution"] = [
+            _soft_fold(
+                table, rule, fold_id, part, _mean_of_five(stated, part, table.n_labels), np.zeros(part.height, bool)
+            )
+            for fold_id, part in _cut(averaged, "fold_id")
+        ]
     voted = _five_answers(rows.filter(pl.col("form") == "hard"))
     if voted is not None:
         # By eq. 2 a failed answer spreads its vote, so a vote itself never fails.
@@ -267,17 +288,25 @@ def _cut(rows: pl.DataFrame, column: str) -> list[tuple[str, pl.DataFrame]]:
     return [(str(key[0]), part) for key, part in rows.partition_by(column, as_dict=True, maintain_order=True).items()]
 
 
-def _five_answers(rows: pl.DataFrame) -> pl.DataFrame | None:
+def _mean_of_five(stated: pl.DataFrame, part: pl.DataFrame, n_labels: int) -> FloatArray:
+    """Mean of the five stated distributions; a failed one counts as uniform, as in the vote."""
+    predicted, failed = _stated(stated, n_labels)
+    rows = part.select(lookup.prompt_names()).to_numpy()
+    return ensembles.mean_distribution(predicted[rows], failed[rows])
+
+
+def _five_answers(rows: pl.DataFrame, *, values: str = "predicted") -> pl.DataFrame | None:
     """One row per fold and utterance with a column per variant; None unless the paper's five were all asked."""
     names = lookup.prompt_names()
     if not set(names) <= set(rows["variant_id"].unique()):
         return None
     index = ["fold_id", "utterance_id", "gold", "speaker"]
     wide = rows.filter(pl.col("variant_id").is_in(names)).pivot(
-        "variant_id", index=index, values="predicted", maintain_order=True
+        "variant_id", index=index, values=values, maintain_order=True
     )
-    # An utterance that is not yet asked under all five has no vote.
-    return wide.drop_nulls(list(names))
+    # An utterance that is not yet answered under all five has no vote.
+    whole = wide.drop_nulls(list(names))
+    return whole if whole.height else None
 
 
 def _five(rows: pl.DataFrame) -> IntArray:
@@ -334,68 +363,85 @@ def _stack(vectors: Sequence[FloatArray], n_labels: int) -> FloatArray:
 
 
 def _references(table: ScoredTable, writer: "_RowWriter", partition: str) -> None:
-    """Rows of what needs no listening, and of one human rater, on the utterances that the run tests."""
+    """Rows of what needs no listening, and of one human rater, on the utterances that the run tests.
+
+    What a fold's training part gives no labels or votes for is left out.
+    """
     tested = (
         table.rows.filter(pl.col("partition") == partition)
         .unique(["fold_id", "utterance_id"], keep="first", maintain_order=True)
         .select("fold_id", "utterance_id", "gold", "speaker")
     )
     place = {"partition": partition, "reading": "strict"}
-    with_gold = tested.filter(pl.col("gold") >= 0)
+    with_gold = _cut(tested.filter(pl.col("gold") >= 0), "fold_id")
+    hard_priors = {fold_id: _hard_prior(table, fold_id) for fold_id, _ in with_gold}
     for name in ("uniform", "train_prior", "majority"):
+        guesses = {fold_id: _guess(name, prior, table.n_labels) for fold_id, prior in hard_priors.items()}
         folds: list[AnyHardFold] = [
             HardReference(
                 fold_id=fold_id,
                 gold=rows["gold"].to_numpy(),
-                distribution=_guess(name, _hard_prior(table, fold_id)),
+                distribution=guess,
                 speakers=_ids(rows["speaker"]),
                 utterances=_ids(rows["utterance_id"]),
             )
-            for fold_id, rows in _cut(with_gold, "fold_id")
+            for fold_id, rows in with_gold
+            if (guess := guesses[fold_id]) is not None
         ]
-        if folds:
+        if folds and len(folds) == len(with_gold):
             writer.hard(folds, policies=("wrong",), **place, system_id=f"{REFERENCE}{name}")
     for rule, counts in table.votes.items():
-        voted = [
-            (fold_id, rows)
-            for fold_id, rows in _cut(tested.filter(pl.col("utterance_id").is_in(list(counts))), "fold_id")
-        ]
-        if not voted:
-            continue
-        soft = [
-            _soft_fold(
-                table, rule, fold_id, rows, np.full((rows.height, table.n_labels), np.nan), np.ones(rows.height, bool)
-            )
-            for fold_id, rows in voted
-        ]
-        prior = [_constant(fold, _soft_prior(table, fold.fold_id, rule)) for fold in soft]
-        place_soft = {**place, "form": "distribution", "vote_rule": rule}
-        for name in ("uniform", "train_prior", "majority"):
-            guesses = [_constant(fold, _guess(name, _soft_prior(table, fold.fold_id, rule))) for fold in soft]
-            writer.soft(guesses, prior, policies=("uniform",), **place_soft, system_id=f"{REFERENCE}{name}")
-        raters = [_human(fold_id, rows, counts, table.n_labels) for fold_id, rows in voted]
-        if all(fold is not None for fold in raters):
-            human = [fold for fold in raters if fold is not None]
-            against = [_constant(fold, _soft_prior(table, fold.fold_id, rule)) for fold in human]
-            writer.soft(human, against, policies=("uniform",), **place_soft, system_id=f"{REFERENCE}human")
+        voted = _cut(tested.filter(pl.col("utterance_id").is_in(list(counts))), "fold_id")
+        if voted:
+            _soft_references(table, writer, rule, voted, place)
 
 
-def _guess(name: str, prior: FloatArray) -> FloatArray:
+def _soft_references(
+    table: ScoredTable, writer: "_RowWriter", rule: str, voted: Sequence[tuple[str, pl.DataFrame]], place: Any
+) -> None:
+    place = {**place, "form": "distribution", "vote_rule": rule}
+    blank = [
+        _soft_fold(
+            table, rule, fold_id, rows, np.full((rows.height, table.n_labels), np.nan), np.ones(rows.height, bool)
+        )
+        for fold_id, rows in voted
+    ]
+    prior = _prior_folds(table, blank, rule)
+    for name in ("uniform", "train_prior", "majority"):
+        guesses = [_guess(name, _soft_prior(table, fold.fold_id, rule), table.n_labels) for fold in blank]
+        folds = [_constant(fold, guess) for fold, guess in zip(blank, guesses, strict=True) if guess is not None]
+        if len(folds) == len(blank):
+            writer.soft(folds, prior, policies=("uniform",), **place, system_id=f"{REFERENCE}{name}")
+    raters = [_human(fold_id, rows, table.votes[rule], table.n_labels) for fold_id, rows in voted]
+    human = [fold for fold in raters if fold is not None]
+    if human and len(human) == len(raters):
+        writer.soft(
+            human, _prior_folds(table, human, rule), policies=("uniform",), **place, system_id=f"{REFERENCE}human"
+        )
+
+
+def _prior_folds(table: ScoredTable, folds: Sequence[SoftFold], rule: str) -> list[SoftFold] | None:
+    """The train prior on the rows of the folds; None where some fold's training part has no votes."""
+    priors = [_soft_prior(table, fold.fold_id, rule) for fold in folds]
+    made = [_constant(fold, prior) for fold, prior in zip(folds, priors, strict=True) if prior is not None]
+    return made if len(made) == len(folds) else None
+
+
+def _guess(name: str, prior: FloatArray | None, n_labels: int) -> FloatArray | None:
     if name == "uniform":
-        return np.full(len(prior), 1 / len(prior))
+        return np.full(n_labels, 1 / n_labels)
+    if prior is None:
+        return None
     return prior if name == "train_prior" else baselines.majority(prior)
 
 
-def _hard_prior(table: ScoredTable, fold_id: str) -> FloatArray:
+def _hard_prior(table: ScoredTable, fold_id: str) -> FloatArray | None:
     known = [table.labels[name] for name in sorted(table.training[fold_id]) if name in table.labels]
-    return baselines.train_prior(np.asarray(known, dtype=np.int64), n_labels=table.n_labels)
+    return baselines.train_prior(np.asarray(known, dtype=np.int64), n_labels=table.n_labels) if known else None
 
 
-def _soft_prior(table: ScoredTable, fold_id: str, rule: str) -> FloatArray:
-    counts = table.votes[rule]
-    known = [counts[name] for name in sorted(table.training[fold_id]) if name in counts]
-    soft, _ = baselines.soft_labels(_stack(known, table.n_labels))
-    return baselines.mean_soft_label(soft)
+def _soft_prior(table: ScoredTable, fold_id: str, rule: str) -> FloatArray | None:
+    return table.soft_priors[rule, fold_id]
 
 
 def _constant(fold: SoftFold, distribution: FloatArray) -> SoftFold:
@@ -458,35 +504,35 @@ class _RowWriter:
         self, folds: Sequence[AnyHardFold], *, policies: Sequence[FailurePolicy] | None = None, **place: Any
     ) -> None:
         """Every hard metric under every failure policy."""
-        for policy in policies or self._policies:
-            scores = score_hard(
-                folds,
-                label_names=self._label_names,
-                policy=policy,
-                metrics=self._metrics,
-                resamples=self._resamples,
-            )
-            self._add(scores, policy=policy, form="hard", vote_rule=None, **place)
+        scores = score_hard(
+            folds,
+            label_names=self._label_names,
+            policies=policies or self._policies,
+            metrics=self._metrics,
+            resamples=self._resamples,
+        )
+        for policy, of_policy in scores.items():
+            self._add(of_policy, policy=policy, form="hard", vote_rule=None, **place)
 
     def soft(
         self,
         folds: Sequence[SoftFold],
-        prior: Sequence[SoftFold],
+        prior: Sequence[SoftFold] | None,
         *,
         policies: Sequence[FailurePolicy] | None = None,
         **place: Any,
     ) -> None:
         """Every soft metric under every failure policy, with skill against the train prior."""
-        for policy in policies or self._policies:
-            scores = score_soft(
-                folds,
-                label_names=self._label_names,
-                policy=policy,
-                metrics=self._metrics,
-                prior=prior,
-                resamples=self._resamples,
-            )
-            self._add(scores, policy=policy, **place)
+        scores = score_soft(
+            folds,
+            label_names=self._label_names,
+            policies=policies or self._policies,
+            metrics=self._metrics,
+            prior=prior,
+            resamples=self._resamples,
+        )
+        for policy, of_policy in scores.items():
+            self._add(of_policy, policy=policy, **place)
 
     def failures(self, rows: pl.DataFrame, *, partition: str, reading: str) -> None:
         """How many stated distributions failed, on a corpus without votes to score them against."""
@@ -494,7 +540,14 @@ class _RowWriter:
             (pl.col("partition") == partition) & (pl.col("reading") == reading) & (pl.col("form") == "distribution")
         )
         for variant, part in _cut(stated, "variant_id"):
-            n, n_failed = part.height, int((part["status"] == "failed").sum())
+            folds = [(fold_id, of_fold.height, _n_failed(of_fold)) for fold_id, of_fold in _cut(part, "fold_id")]
+            rates = [n_failed / n for _, n, n_failed in folds]
+            n, n_failed = part.height, _n_failed(part)
+            numbers = [
+                *((fold_id, n_failed / n, n, n_failed) for fold_id, n, n_failed in folds),
+                ("mean", sum(rates) / len(rates), n, n_failed),
+                ("pooled", n_failed / n, n, n_failed),
+            ]
             scores = [
                 Score(
                     fold_id=fold_id,
@@ -507,22 +560,19 @@ class _RowWriter:
                     n=n,
                     n_failed=n_failed,
                 )
-                for fold_id in ("mean", "pooled")
-                for metric, value in (("coverage", 1 - n_failed / n), ("failure_rate", n_failed / n))
+                for fold_id, rate, n, n_failed in numbers
+                for metric, value in (("coverage", 1 - rate), ("failure_rate", rate))
             ]
-            self._add(
-                scores,
-                policy="uniform",
-                form="distribution",
-                vote_rule=None,
-                partition=partition,
-                reading=reading,
-                system_id=variant,
-            )
+            place = {"partition": partition, "reading": reading, "system_id": variant}
+            self._add(scores, policy="uniform", form="distribution", vote_rule=None, **place)
 
     def _add(self, scores: Sequence[Score], *, policy: FailurePolicy, **place: Any) -> None:
         same = {**self._same, **place, "failure_policy": policy}
         self.rows.extend({**same, **asdict(score)} for score in scores)
+
+
+def _n_failed(rows: pl.DataFrame) -> int:
+    return int((rows["status"] == "failed").sum())
 
 
 def _confusions(

@@ -1,5 +1,6 @@
 """Manifest to folds."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def split_corpus(
     prepared = read_prepared(workspace, card)
     notes: list[str] = []
     if emobox is not None:
-        published = emobox_split(card, prepared.benchmark, emobox)
+        published = emobox_split(card, prepared.benchmark, emobox, seed=seed)
         split = published.split
         if published.unmatched_keys:
             notes.append(f"{len(published.unmatched_keys)} published keys are not in the corpus")
@@ -59,15 +60,18 @@ def split_corpus(
     else:
         split = policies.make_split(card, prepared.benchmark, policy=policy, seed=seed)
     utterances = {utterance.utterance_id: utterance for utterance in prepared.benchmark}
+    labels = {name: checks.gold_label(u, card.gold) for name, u in utterances.items()}
+    notes.extend(_twins(split, {name: u.audio_sha256 for name, u in utterances.items()}))
+    notes.extend(_untested(split, labels))
     notes.extend(checks.check_folds(split.folds, prepared.benchmark, label_source=card.gold))
     overlap = checks.speaker_overlap(split.folds, {name: u.speaker_id for name, u in utterances.items()})
     facts = {
         "sha256": policies.split_sha256(split),
         "overlap": overlap.text,
         "overlap_detail": asdict(overlap),
-        "sizes": {
-            fold.fold_id: {name: len(members) for name, members in fold.partitions.items()} for fold in split.folds
-        },
+        "sizes": {fold.fold_id: checks.partition_sizes(fold) for fold in split.folds},
+        "labels": {fold.fold_id: checks.label_counts(fold, labels) for fold in split.folds},
+        "n_placed": len({name for fold in split.folds for names in fold.partitions.values() for name in names}),
         "notes": notes,
         "why": card.split.why if policy == "protocol" else "",
     }
@@ -77,3 +81,25 @@ def split_corpus(
         workspace.split_facts(card.corpus_id, split.split_id),
     )
     return SplitResult(card, split, facts, written)
+
+
+def _untested(split: Split, labels: Mapping[str, str | None]) -> list[str]:
+    """A note for each fold whose test part lacks a label: UA there is over fewer classes, macro-F1 has a zero."""
+    known = {label for label in labels.values() if label is not None}
+    notes = []
+    for fold in split.folds:
+        lacking = sorted(known - {labels[name] for name in checks.tested_utterances(fold)})
+        if lacking:
+            notes.append(f"fold {fold.fold_id} tests no utterance labelled {', '.join(lacking)}")
+    return notes
+
+
+def _twins(split: Split, samples: Mapping[str, str | None]) -> list[str]:
+    """A note for each fold that tests the very samples it trains on, under another name."""
+    notes = []
+    for fold in split.folds:
+        trained = {samples[name] for name in checks.training_utterances(fold)} - {None}
+        n_twins = sum(samples[name] in trained for name in checks.tested_utterances(fold))
+        if n_twins:
+            notes.append(f"fold {fold.fold_id} tests {n_twins} clips whose very samples are in its training part")
+    return notes

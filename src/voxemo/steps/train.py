@@ -10,7 +10,8 @@ from voxemo.catalog import lookup
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError, UnknownName
 from voxemo.core.types import Utterance
-from voxemo.steps.plan import SUPERVISED_BACKENDS
+from voxemo.steps.fold_models import SUPERVISED_BACKENDS
+from voxemo.steps.plan import check_split
 from voxemo.steps.prepare import Progress
 from voxemo.store.layout import Workspace
 from voxemo.store.models import remember_model, write_model
@@ -61,6 +62,7 @@ def train_model(
     card = lookup.corpus_card(corpus)
     prepared = read_prepared(workspace, card)
     split, facts = read_split(workspace, card.corpus_id, split_id)
+    check_split(split, prepared, card)
     root = corpus_root(workspace, card.corpus_id)
     utterances = {u.utterance_id: u for u in prepared.benchmark}
     clips = {
@@ -85,6 +87,7 @@ def train_model(
             fold_id,
             features=features,
             labels=gold,
+            label_source=card.gold,
             seed=seed,
             split_sha256=facts["sha256"],
             package_versions=package_versions(),

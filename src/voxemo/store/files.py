@@ -2,7 +2,9 @@
 
 import json
 import os
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,17 +15,27 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under a temporary name in the same folder, flush, fsync, rename.
 
     On any failure the old file stays as it was and the temporary one is removed.
+
+    Raises:
+        RunError: the disk is full, the folder may not be written, or the like.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Random, because containers that share a disk may share process ids.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as cause:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(cause, OSError):
+            raise RunError(
+                f"{path} could not be written ({cause.strerror or cause}). What stood there before is as it was. "
+                "Make room or give access, and run the same command again."
+            ) from cause
         raise
 
 

@@ -8,7 +8,7 @@ import errno
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ _DEFAULTS = {f.name: f.default for f in fields(Response)}
 
 def encode(response: Response) -> bytes:
     """One line of the journal. Fields at their default are left out; lone surrogates are kept as escapes."""
-    content = {name: value for name, value in asdict(response).items() if value != _DEFAULTS[name]}
+    content = {name: value for name, default in _DEFAULTS.items() if (value := getattr(response, name)) != default}
     return json.dumps(content, allow_nan=False).encode("ascii") + b"\n"
 
 
@@ -31,9 +31,14 @@ def decode(line: bytes) -> Response:
     Raises:
         ValueError: the line is not a response.
     """
-    content: Any = json.loads(line)
+    try:
+        content: Any = json.loads(line)
+    except RecursionError as cause:
+        raise ValueError("nested too deep for a response") from cause
     if not isinstance(content, dict) or not isinstance(content.get("request_id"), str):
         raise ValueError("not a response object")
+    if not isinstance(content.get("text", ""), str):
+        raise ValueError("the text of a response is a string")
     if isinstance(content.get("label_logprobs"), list):
         content["label_logprobs"] = tuple(content["label_logprobs"])
     try:

@@ -19,10 +19,9 @@ class Workspace:
         home = os.environ.get("VOXEMO_HOME")
         return cls(Path(home) if home else Path(platformdirs.user_data_dir("voxemo", appauthor=False)))
 
-    @property
-    def roots(self) -> Path:
-        """Where each corpus's audio lies on this machine; the only file with absolute paths."""
-        return self.root / "roots.json"
+    def corpus_root(self, corpus_id: str) -> Path:
+        """Where the corpus's audio lies on this machine; one file each, so that two commands never share one."""
+        return self.root / "corpora" / corpus_id / "root.json"
 
     def utterances(self, corpus_id: str) -> Path:
         """The manifest: one row per utterance."""
@@ -48,10 +47,9 @@ class Workspace:
         """Folder of one trained model: its card and its weights."""
         return self.root / "models" / model_id / corpus_id / split_id / f"fold-{fold_id}"
 
-    @property
-    def model_roots(self) -> Path:
-        """Where the files of trained models lie on this machine, by the hash of their card."""
-        return self.root / "models.json"
+    def model_root(self, card_sha256: str) -> Path:
+        """Where a model's files lie on this machine, by the hash of its card."""
+        return self.root / "model-roots" / f"{card_sha256}.json"
 
 
 MODEL_CARD = "model.json"

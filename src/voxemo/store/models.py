@@ -26,9 +26,10 @@ def write_model(folder: Path, card: ModelCard, weights: bytes) -> None:
 
 def remember_model(workspace: Workspace, card: ModelCard, folder: Path) -> None:
     """Note where a trained model's files lie on this machine."""
-    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
-    if roots.get(card.sha256()) != str(folder.resolve()):
-        write_json(workspace.model_roots, {**roots, card.sha256(): str(folder.resolve())})
+    inside = folder.resolve().is_relative_to(workspace.root.resolve())
+    # Relative to the workspace where it lies in it, so that a workspace can be moved.
+    place = folder.resolve().relative_to(workspace.root.resolve()) if inside else folder.resolve()
+    write_json(workspace.model_root(card.sha256()), {"folder": str(place)})
 
 
 def checkpoint_revision(folder: Path) -> str:
@@ -37,18 +38,21 @@ def checkpoint_revision(folder: Path) -> str:
     Reads every file; a 7B checkpoint takes as long as its disk needs for 15 GB.
     """
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        # Download tools keep notes in hidden folders; they change, the checkpoint does not.
+        if any(part.startswith(".") for part in name.parts) or not path.is_file():
+            continue
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+        digest.update(f"{name.as_posix()} {content}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 
 
 def known_folder(workspace: Workspace, card: ModelCard) -> Path | None:
     """Where a model's files lie on this machine, if the workspace knows: trained models and local checkpoints."""
-    roots = read_json(workspace.model_roots) if workspace.model_roots.is_file() else {}
-    folder = roots.get(card.sha256())
-    return Path(folder) if folder is not None else None
+    path = workspace.model_root(card.sha256())
+    return workspace.root / read_json(path)["folder"] if path.is_file() else None
 
 
 def model_folder(workspace: Workspace, card: ModelCard) -> Path:

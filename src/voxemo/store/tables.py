@@ -1,40 +1,45 @@
-"""Parquet in and out: one explicit schema per row type."""
+"""Parquet in and out: one explicit schema per row type, taken from the row types of ``core.types``."""
 
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import polars as pl
 
 from voxemo.core.errors import RunError
-from voxemo.core.types import Fold, Split, Utterance
+from voxemo.core.types import Fold, ParsedPrediction, Request, ScoreRow, Split, Utterance
 from voxemo.store.files import write_atomically
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
-UTTERANCES: Schema = {
-    "utterance_id": pl.String,
-    "corpus_id": pl.String,
-    "audio_path": pl.String,
-    "start_s": pl.Float64,
-    "end_s": pl.Float64,
-    "duration_s": pl.Float64,
-    "sample_rate_hz": pl.Int64,
-    "n_channels": pl.Int64,
-    "audio_sha256": pl.String,
-    "speaker_id": pl.String,
-    "speaker_gender": pl.String,
-    "speaker_age": pl.Int64,
-    "language": pl.String,
-    "transcript": pl.String,
-    "session_id": pl.String,
-    "expressed": pl.String,
-    "perceived": pl.String,
-    "provider_partition": pl.String,
-    "unusable_reason": pl.String,
-    "excluded_reason": pl.String,
+_KINDS: Mapping[Any, pl.DataType | type[pl.DataType]] = {
+    str: pl.String,
+    int: pl.Int64,
+    float: pl.Float64,
+    tuple[str, ...]: pl.List(pl.String),
+    tuple[float, ...]: pl.List(pl.Float64),
 }
+
+
+def _schema(row: type) -> dict[str, pl.DataType | type[pl.DataType]]:
+    """Columns of a row type; None is allowed in every column."""
+    return {name: _kind(hint) for name, hint in get_type_hints(row).items()}
+
+
+def _kind(hint: Any) -> pl.DataType | type[pl.DataType]:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return pl.String
+    if origin in (Union, UnionType):
+        (kind,) = (one for one in get_args(hint) if one is not type(None))
+        return _kind(kind)
+    return _KINDS[hint]
+
+
+UTTERANCES: Schema = _schema(Utterance)
 
 VOTES: Schema = {
     "utterance_id": pl.String,
@@ -46,20 +51,7 @@ VOTES: Schema = {
 
 SPLIT: Schema = {"fold_id": pl.String, "partition": pl.String, "utterance_id": pl.String}
 
-PLAN: Schema = {
-    "request_id": pl.String,
-    "utterance_id": pl.String,
-    "fold_id": pl.String,
-    "partition": pl.String,
-    "form": pl.String,
-    "variant_id": pl.String,
-    "prompt_sha256": pl.String,
-    "audio_sha256": pl.String,
-    "audio_condition": pl.String,
-    "model_id": pl.String,
-    "model_sha256": pl.String,
-    "sample_index": pl.Int64,
-}
+PLAN: Schema = {**_schema(Request), "fold_id": pl.String, "partition": pl.String}
 
 PREDICTIONS: Schema = {
     "request_id": pl.String,
@@ -67,43 +59,10 @@ PREDICTIONS: Schema = {
     "system_id": pl.String,
     "form": pl.String,
     "reading": pl.String,
-    "status": pl.String,
-    "label": pl.String,
-    "distribution": pl.List(pl.Float64),
-    "repairs": pl.List(pl.String),
-    "reason": pl.String,
-    "raw_label": pl.String,
-    "label_status": pl.String,
-    "label_reason": pl.String,
+    **_schema(ParsedPrediction),
 }
 
-SCORES: Schema = {
-    "run_id": pl.String,
-    "model_id": pl.String,
-    "training": pl.String,
-    "source_corpus_id": pl.String,
-    "corpus_id": pl.String,
-    "split_id": pl.String,
-    "partition": pl.String,
-    "fold_id": pl.String,
-    "system_id": pl.String,
-    "form": pl.String,
-    "reading": pl.String,
-    "audio_condition": pl.String,
-    "label_source": pl.String,
-    "vote_rule": pl.String,
-    "class_label": pl.String,
-    "metric": pl.String,
-    "value": pl.Float64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "ci_unit": pl.String,
-    "n": pl.Int64,
-    "n_failed": pl.Int64,
-    "failure_policy": pl.String,
-    "tie_break": pl.String,
-    "scorer_version": pl.String,
-}
+SCORES: Schema = _schema(ScoreRow)
 
 CONFUSIONS: Schema = {
     "system_id": pl.String,
@@ -124,7 +83,10 @@ def frame(rows: Iterable[Mapping[str, Any]], schema: Schema) -> pl.DataFrame:
 def write_table(path: Path, table: pl.DataFrame, schema: Schema) -> None:
     """Write a table atomically, after casting it to its schema."""
     fitted = table.select([pl.col(name).cast(kind) for name, kind in schema.items()])
-    write_atomically(path, lambda file: fitted.write_parquet(file))
+    # Through memory, so that a full disk is met by our own writing and not inside of polars.
+    content = io.BytesIO()
+    fitted.write_parquet(content)
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
 def read_table(path: Path, schema: Schema) -> pl.DataFrame:

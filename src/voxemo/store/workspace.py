@@ -10,6 +10,7 @@ from voxemo.core.cards import CorpusCard
 from voxemo.core.errors import CorpusNotFound, NotPrepared, RunError, SplitError
 from voxemo.core.ids import sha256_lines
 from voxemo.core.types import Split, Utterance
+from voxemo.splits.policies import split_sha256
 from voxemo.store.files import read_json, write_json
 from voxemo.store.layout import Workspace
 from voxemo.store.tables import (
@@ -42,9 +43,9 @@ class PreparedCorpus:
         return tuple(utterance for utterance in self.utterances if utterance.excluded_reason is None)
 
 
-def utterances_sha256(utterances: tuple[Utterance, ...]) -> str:
-    """Hash of what a score can depend on: ids, audio, speakers, labels, and what is left out."""
-    return sha256_lines(
+def prepared_sha256(utterances: tuple[Utterance, ...], votes: pl.DataFrame) -> str:
+    """Hash of what a score can depend on: ids, audio, speakers, labels, what is left out, and votes."""
+    rows = (
         "\t".join(
             str(value)
             for value in (
@@ -60,6 +61,8 @@ def utterances_sha256(utterances: tuple[Utterance, ...]) -> str:
         )
         for u in sorted(utterances, key=lambda u: u.utterance_id)
     )
+    counted = votes.sort("utterance_id", "rule", "raw_label").iter_rows()
+    return sha256_lines([*rows, *("\t".join(map(str, vote)) for vote in counted)])
 
 
 def write_prepared(
@@ -75,14 +78,13 @@ def write_prepared(
     content = {
         "corpus_id": card.corpus_id,
         "corpus_card_sha256": card.sha256(),
-        "utterances_sha256": utterances_sha256(utterances),
+        "utterances_sha256": prepared_sha256(utterances, votes),
         **report,
     }
     write_table(workspace.utterances(card.corpus_id), utterance_frame(utterances), UTTERANCES)
     write_table(workspace.votes(card.corpus_id), votes, VOTES)
     write_json(workspace.prepare_report(card.corpus_id), content)
-    roots = read_json(workspace.roots) if workspace.roots.is_file() else {}
-    write_json(workspace.roots, {**roots, card.corpus_id: str(root.resolve())})
+    write_json(workspace.corpus_root(card.corpus_id), {"folder": str(root.resolve())})
     return content
 
 
@@ -103,12 +105,13 @@ def read_prepared(workspace: Workspace, card: CorpusCard) -> PreparedCorpus:
             f"Run again: voxemo prepare {card.corpus_id} --root FOLDER"
         )
     utterances = utterance_rows(read_table(workspace.utterances(card.corpus_id), UTTERANCES))
-    if utterances_sha256(utterances) != report["utterances_sha256"]:
+    votes = read_table(workspace.votes(card.corpus_id), VOTES)
+    if prepared_sha256(utterances, votes) != report["utterances_sha256"]:
         raise RunError(
             f"The manifest of {card.corpus_id} was changed or its writing interrupted: its hash is not the one in "
             f"prepare.json. Run again: voxemo prepare {card.corpus_id} --root FOLDER"
         )
-    return PreparedCorpus(utterances, read_table(workspace.votes(card.corpus_id), VOTES), report)
+    return PreparedCorpus(utterances, votes, report)
 
 
 def corpus_root(workspace: Workspace, corpus_id: str) -> Path:
@@ -117,15 +120,15 @@ def corpus_root(workspace: Workspace, corpus_id: str) -> Path:
     Raises:
         CorpusNotFound: it is not known, or no longer there.
     """
-    roots = read_json(workspace.roots) if workspace.roots.is_file() else {}
-    root = roots.get(corpus_id)
-    if root is None or not Path(root).is_dir():
+    path = workspace.corpus_root(corpus_id)
+    root = Path(read_json(path)["folder"]) if path.is_file() else None
+    if root is None or not root.is_dir():
         raise CorpusNotFound(
             corpus_id,
             str(root or "(none remembered)"),
             hint=f"Run `voxemo prepare {corpus_id} --root FOLDER` to tell this workspace where it lies now.",
         )
-    return Path(root)
+    return root
 
 
 def write_split(workspace: Workspace, split: Split, facts: dict[str, Any]) -> None:
@@ -143,14 +146,14 @@ def read_split(workspace: Workspace, corpus_id: str, split_id: str) -> tuple[Spl
     """A split and its facts.
 
     Raises:
-        SplitError: it has not been made.
+        SplitError: it has not been made, or its table is not the one that its facts are about.
     """
     path = workspace.split_facts(corpus_id, split_id)
     if not path.is_file():
         there = ", ".join(split_ids(workspace, corpus_id)) or "none"
         raise SplitError(
             f"{corpus_id} has no split {split_id!r} in this workspace (there are: {there}). "
-            f"Run: voxemo split {corpus_id} --policy {split_id}"
+            f"Run: {split_command(corpus_id, split_id)}"
         )
     facts = read_json(path)
     split = Split(
@@ -168,4 +171,20 @@ def read_split(workspace: Workspace, corpus_id: str, split_id: str) -> tuple[Spl
             )
         },
     )
+    if split_sha256(split) != facts["sha256"]:
+        raise SplitError(
+            f"The split {split_id!r} of {corpus_id} was changed or its writing interrupted: its table has another hash "
+            f"than its facts. Run: {split_command(corpus_id, split_id)}"
+        )
     return split, facts
+
+
+def split_command(corpus_id: str, split_id: str) -> str:
+    """The command that makes a split of this name.
+
+    >>> split_command("urdu", "speaker-disjoint-seed7")
+    'voxemo split urdu --policy speaker-disjoint --seed 7'
+    """
+    policy, _, seed = split_id.partition("-seed")
+    source = "--emobox FOLDER" if policy == "emobox" else f"--policy {policy}"
+    return f"voxemo split {corpus_id} {source}" + (f" --seed {seed}" if seed else "")

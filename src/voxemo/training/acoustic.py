@@ -25,7 +25,7 @@ from voxemo.backends.acoustic import (
 from voxemo.backends.acoustic import extract_features as extract_features
 from voxemo.core.cards import CorpusCard, ModelCard, TrainingRecord
 from voxemo.core.errors import BackendError, MissingDependency, SplitError, listing
-from voxemo.core.types import Split
+from voxemo.core.types import LabelSource, Split
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
 """Inverse regularisation, scikit-learn's C, from strong to weak."""
@@ -124,6 +124,7 @@ def train(
     *,
     features: Features,
     labels: Mapping[str, str | None],
+    label_source: LabelSource,
     seed: int,
     split_sha256: str,
     package_versions: Mapping[str, str],
@@ -139,6 +140,7 @@ def train(
         fold_id: the fold.
         features: what ``extract_features`` gave for the corpus's clips, with the base card's audio limits.
         labels: utterance id to gold label.
+        label_source: whose labels these are.
         seed: of the training.
         split_sha256: hash of the split.
         package_versions: of what the weights depend on.
@@ -185,6 +187,7 @@ def train(
         split_sha256=split_sha256,
         fold_id=fold_id,
         partitions=tuple(part for part in PARTITIONS if usable[part]),
+        label_source=label_source,
         label_names=trained.weights.label_names,
         n_utterances=n_used,
         seed=seed,

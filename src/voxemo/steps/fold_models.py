@@ -1,0 +1,122 @@
+"""Which model card answers which fold, and how a model met the corpus that it is tested on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from voxemo.catalog import lookup
+from voxemo.core.cards import CorpusCard, ModelCard
+from voxemo.core.errors import RunError
+from voxemo.store.layout import MODEL_CARD, Workspace
+from voxemo.store.models import checkpoint_revision, remember_model
+
+SUPERVISED_BACKENDS = ("acoustic-baseline",)
+"""Backends whose models are trained on a split and have one card per fold."""
+
+EVERY_FOLD = "all"
+"""Stands for every fold where a model is the same on all of them."""
+
+TrainingKind = Literal["zero_shot", "supervised", "sft", "transfer"]
+
+
+def trained_card(
+    workspace: Workspace, model_id: str, *, corpus_id: str, split_id: str, split_sha256: str, fold_id: str
+) -> ModelCard | None:
+    """The card that `train` wrote for a fold of this very split; None if there is none.
+
+    A split made again from other data has another hash: what was trained on the old one may have heard the new one's
+    test clips.
+    """
+    path = workspace.model_folder(model_id, corpus_id, split_id, fold_id) / MODEL_CARD
+    if not path.is_file():
+        return None
+    card = lookup.model_card(str(path))
+    if card.training is None or card.training.split_sha256 != split_sha256:
+        return None
+    remember_model(workspace, card, path.parent)
+    return card
+
+
+def fold_cards(
+    workspace: Workspace, model: str, *, corpus_id: str, split_id: str, split_sha256: str, folds: Sequence[str]
+) -> dict[str, ModelCard]:
+    """The card of each fold for a model that is trained per fold; one for every fold for any other.
+
+    Raises:
+        RunError: a fold's model has not been trained on this split, or was trained on clips that would be tested.
+    """
+    card = lookup.model_card(model)
+    if card.repository is not None and Path(card.repository).is_dir():
+        return {EVERY_FOLD: _local_checkpoint(workspace, card, Path(card.repository))}
+    if card.repository is not None and card.repository.startswith(("/", "./", "../", "~")):
+        raise RunError(
+            f"The card of {card.model_id} names the checkpoint folder {card.repository!r}, which is not there. "
+            "Mend `repository` on the card: a folder on this machine, or a hub id."
+        )
+    if card.training is not None:
+        return _given_card(workspace, card, Path(model).parent, corpus_id, split_sha256, folds)
+    if card.backend not in SUPERVISED_BACKENDS:
+        return {EVERY_FOLD: card}
+    cards: dict[str, ModelCard] = {}
+    for fold_id in folds:
+        trained = trained_card(
+            workspace,
+            card.model_id,
+            corpus_id=corpus_id,
+            split_id=split_id,
+            split_sha256=split_sha256,
+            fold_id=fold_id,
+        )
+        if trained is None:
+            raise RunError(
+                f"{model} has not been trained on fold {fold_id} of {corpus_id}, split {split_id} as it is now. "
+                f"Run: voxemo train {corpus_id} --model {model} --split {split_id}"
+            )
+        cards[fold_id] = trained
+    return cards
+
+
+def _given_card(
+    workspace: Workspace, card: ModelCard, folder: Path, corpus_id: str, split_sha256: str, folds: Sequence[str]
+) -> dict[str, ModelCard]:
+    """A trained card given by path: all folds of another corpus, or the one fold that it was trained for."""
+    record = card.training
+    assert record is not None
+    remember_model(workspace, card, folder)
+    if record.corpus_id != corpus_id:
+        return {EVERY_FOLD: card}
+    if record.split_sha256 != split_sha256:
+        raise RunError(
+            f"{card.model_id} was trained on another split of {corpus_id} ({record.split_id}, "
+            f"{record.split_sha256[:8]}): clips that it was trained on would be tested. Train it on this one."
+        )
+    if record.fold_id not in folds:
+        raise RunError(f"{card.model_id} was trained for fold {record.fold_id}; asked for were {', '.join(folds)}.")
+    return {record.fold_id: card}
+
+
+def _local_checkpoint(workspace: Workspace, card: ModelCard, folder: Path) -> ModelCard:
+    """The card of a checkpoint on this machine's disk as a run may name it: by content, not by path."""
+    named = card.model_copy(
+        update={"repository": folder.resolve().name, "revision": card.revision or checkpoint_revision(folder)}
+    )
+    remember_model(workspace, named, folder)
+    return named
+
+
+def training_kind(card: ModelCard, corpus_id: str) -> TrainingKind:
+    """How a model met the corpus: zero_shot, sft or supervised on it, or transfer from another."""
+    if card.training is None:
+        return "zero_shot"
+    return card.training.kind if card.training.corpus_id == corpus_id else "transfer"
+
+
+def training_overlap(card: ModelCard, corpus: CorpusCard) -> str:
+    """What is known of the corpus being in the model's training data (PROTOCOL section 9)."""
+    if card.training is not None and card.training.corpus_id == corpus.corpus_id:
+        return f"trained on {corpus.corpus_id}, partitions {', '.join(card.training.partitions)} of the same fold only"
+    if card.training_corpora == "undisclosed":
+        return "undisclosed: the model's training data may hold this corpus"
+    if corpus.corpus_id in card.training_corpora:
+        return f"yes: the model's training data holds {corpus.corpus_id}"
+    return "none known"
