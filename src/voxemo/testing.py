@@ -5,6 +5,7 @@ Each ``check_*`` function raises AssertionError with a sentence that says what i
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -35,8 +36,7 @@ def check_corpus(card: CorpusCard, parse: Parser, tree: CorpusTree) -> tuple[Par
     parsed = tuple(parse(tree))
     assert parsed, f"{card.corpus_id}: the parser yields nothing from this tree"
     assert parsed == tuple(parse(tree)), f"{card.corpus_id}: parsing twice gives two different results"
-    stems = [one.stem for one in parsed]
-    double = sorted({stem for stem in stems if stems.count(stem) > 1})
+    double = sorted(stem for stem, n in Counter(one.stem for one in parsed).items() if n > 1)
     assert not double, f"{card.corpus_id}: stems are not unique: {double[:3]}"
     known = set(card.labels.raw) | set(card.labels.dropped)
     rules = set(card.perception.vote_rules) if card.perception is not None else set()
@@ -47,6 +47,8 @@ def check_corpus(card: CorpusCard, parse: Parser, tree: CorpusTree) -> tuple[Par
             assert code is None or code in known, f"{one.stem}: the card neither maps nor drops {code!r}"
             assert code is None or source in card.label_sources, f"{one.stem}: the card names no {source} labels"
         assert set(one.votes_raw) <= rules, f"{one.stem}: the card names no counting rule {set(one.votes_raw) - rules}"
+        voted = {code for counts in one.votes_raw.values() for code in counts}
+        assert voted <= known, f"{one.stem}: the card neither maps nor drops the votes {sorted(voted - known)}"
     return parsed
 
 

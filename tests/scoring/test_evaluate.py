@@ -258,7 +258,7 @@ def test_the_rows_of_one_utterance_are_resampled_together():
 
     score = soft_scores([fold], resamples=200)["1", "tvd", None]
 
-    assert (score.ci_low, score.ci_high) == pytest.approx((0, 1), abs=0.01)
+    assert (score.ci_low, score.ci_high) == pytest.approx((0, 1), abs=0.05)
     assert score.ci_unit == "utterance"
 
 
@@ -429,13 +429,13 @@ def test_a_class_of_one_utterance_is_in_every_resample():
     assert 0.5 <= accuracy.ci_low < accuracy.value < accuracy.ci_high
 
 
-def skewed_fold(**changes: Any) -> HardFold:
+def skewed_fold(seed: int = 0, **changes: Any) -> HardFold:
     """Seven speakers of whom most give one class, as in a corpus cut from broadcasts; three classes have one each."""
     n_of = np.array(
         [[30, 0, 0, 0], [0, 12, 0, 0], [0, 4, 0, 0], [0, 2, 0, 0], [0, 6, 60, 0], [0, 2, 0, 0], [0, 0, 0, 9]]
     )
     gold = np.concatenate([np.repeat(range(N_LABELS), of_speaker) for of_speaker in n_of])
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     predicted = np.where(rng.random(len(gold)) < 0.6, gold, rng.integers(N_LABELS, size=len(gold)))
     names = np.repeat([f"s{i}" for i in range(len(n_of))], n_of.sum(axis=1)).astype(object)
     return replace(HardFold(fold_id="1", gold=gold, predicted=predicted, speakers=names), **changes)
@@ -444,11 +444,16 @@ def skewed_fold(**changes: Any) -> HardFold:
 @pytest.mark.parametrize("policy", FAILURE_POLICIES)
 @pytest.mark.parametrize("metric", ["macro_f1", "micro_f1", "unweighted_accuracy", "weighted_accuracy"])
 def test_the_value_lies_inside_its_interval_where_only_one_speaker_holds_a_class(metric, policy):
-    fold = skewed_fold()
-    fold.predicted[::9] = -1
+    folds = []
+    for number in range(4):
+        fold = skewed_fold(number, fold_id=str(number))
+        fold.predicted[::9] = -1
+        folds.append(replace(fold, speakers=np.array([f"{number}{name}" for name in fold.speakers], dtype=object)))
 
-    for place in ("1", "mean", "pooled"):
-        score = hard_scores([fold], policy, resamples=400)[place, metric, None]
+    scores = hard_scores(folds, policy, resamples=400)
+
+    for place in ("0", "1", "2", "3", "mean", "pooled"):
+        score = scores[place, metric, None]
         assert score.ci_unit == "speaker"
         assert score.ci_low < score.value < score.ci_high
 

@@ -26,6 +26,8 @@ def list_names(
         "metric": _metrics,
         "backend": _backends,
     }[kind]()
+    from voxemo.catalog import lookup
+
     if as_json:
         emit(rows)
         return
@@ -33,7 +35,13 @@ def list_names(
     print_table(console(), table(headers, [[str(row[name]) for name in headers] for row in rows]))
     if kind == "corpus":
         ready = sum(row["ready"] == "yes" for row in rows)
-        say(f"{len(rows)} corpora, {ready} ready to prepare; the others have a card, their parser is not written yet.")
+        own = len(set(lookup.builtin_names("corpora")) & {row["corpus"] for row in rows})
+        say(
+            f"{own} corpora of the benchmark, {len(rows) - own} from plugins and the demo; {ready} are ready to prepare."
+        )
+        say("The others have a card, but no parser yet. `voxemo show corpus NAME` says how to get one.")
+    if kind == "model":
+        say("untested: voxemo does not run it yet; `voxemo show model NAME` says what it needs.")
 
 
 def _corpora() -> list[dict[str, str]]:

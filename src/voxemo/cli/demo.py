@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, emit, progress, say, shown_path
+from voxemo.cli.common import JsonOption, progress, say, shown_path
 from voxemo.cli.report import show_report
 
 
@@ -24,8 +24,11 @@ def demo(
         )
         say("not a speech LLM. Same steps as for any corpus: prepare, split, train, plan, ask, read, score, report.")
     result = run_demo(folder, bar=lambda title, unit: progress(title, unit=unit, quiet=as_json))
-    if as_json:
-        emit({"run": result.run, "report": folder / "report", "n_scored": result.score.n_scored})
-        return
-    show_report([result.run], out=folder / "report")
-    say(f"Everything is in {shown_path(folder)}. Next: voxemo prepare CORPUS --root FOLDER (voxemo list corpus).")
+    show_report(
+        [result.run],
+        out=folder / "report",
+        as_json=as_json,
+        beside={"run": result.run, "n_scored": result.score.n_scored},
+    )
+    if not as_json:
+        say(f"Everything is in {shown_path(folder)}. Next: voxemo prepare CORPUS --root FOLDER (voxemo list corpus).")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,8 +51,9 @@ def show_report(
     published: bool = True,
     out: Path | None = None,
     as_json: bool = False,
+    beside: dict[str, Any] | None = None,
 ) -> None:
-    """Build the scoreboard of run folders, print it and write its files."""
+    """Build the scoreboard of run folders, write its files and print it; ``beside`` goes into the JSON object too."""
     from voxemo.core.errors import RunError
     from voxemo.reports import scoreboard
     from voxemo.reports.classes import write_classes
@@ -84,7 +85,8 @@ def show_report(
                 # Somebody else's run folder may be read only; its scores can be shown all the same.
                 unwritten.append(str(error))
     if as_json:
-        emit({"rows": tidy.to_dicts(), "distribution_failures": failures.to_dicts(), "written": written})
+        rows = {"rows": tidy.to_dicts(), "distribution_failures": failures.to_dicts()}
+        emit({**(beside or {}), **rows, "written": written})
         return
     print_boards(made)
     _print_text(scoreboard.CONVENTION_HEADER, scoreboard.convention_text(_failing(conventions)), CONVENTION_TITLE)

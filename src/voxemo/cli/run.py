@@ -9,7 +9,6 @@ from voxemo.cli.common import (
     RunsOption,
     WorkspaceOption,
     command_line,
-    emit,
     progress,
     say,
     shown_path,
@@ -64,10 +63,20 @@ def run(
         command=command_line(),
         bar=lambda title, unit: progress(title, unit=unit, quiet=as_json),
     )
-    if as_json:
-        emit({"run": result.run, "infer": result.infer, "parse": result.parse, "n_scored": result.score.n_scored})
-        return
-    say(f"run {shown_path(result.run)}")
-    for line in (*infer_lines(result.infer), *parse_lines(result.parse), *score_lines(result.score)):
-        say(line)
-    show_report([result.run], partial=True, out=result.run / "report")
+    if not as_json:
+        say(f"run {shown_path(result.run)}")
+        for line in (*infer_lines(result.infer), *parse_lines(result.parse), *score_lines(result.score)):
+            say(line)
+    show_report(
+        [result.run],
+        partial=True,
+        out=result.run / "report",
+        as_json=as_json,
+        beside={
+            "run": result.run,
+            "infer": result.infer,
+            "parse": result.parse,
+            "n_scored": result.score.n_scored,
+            "n_without_gold": result.score.n_without_gold,
+        },
+    )

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from voxemo.scoring.arrays import FloatArray, IntArray
+from voxemo.scoring.arrays import TOLERANCE, FloatArray, IntArray
 
 MIN_SPEAKERS = 5
 """With fewer speakers utterances are resampled, and the score says so."""
@@ -136,5 +136,6 @@ def percentile_interval(draws: FloatArray, *, value: float, level: float) -> tup
     if not len(defined):
         return np.nan, np.nan
     low, median, high = np.quantile(defined, [(1 - level) / 2, 0.5, (1 + level) / 2])
-    least, most = min(value, defined.min()), max(value, defined.max())
-    return float(max(value + (low - median), least)), float(min(value + (high - median), most))
+    low, high = max(value + (low - median), defined.min()), min(value + (high - median), defined.max())
+    # Weighted totals round: where nothing varies, the ends may lie a rounding step off the value, on either side of it.
+    return float(low) if low < value - TOLERANCE else value, float(high) if high > value + TOLERANCE else value
