@@ -36,9 +36,7 @@ def list_names(
     if kind == "corpus":
         ready = sum(row["ready"] == "yes" for row in rows)
         own = len(set(lookup.builtin_names("corpora")) & {row["corpus"] for row in rows})
-        say(
-            f"{own} corpora of the benchmark, {len(rows) - own} from plugins and the demo; {ready} are ready to prepare."
-        )
+        say(f"{own} corpora of the benchmark, {len(rows) - own} from plugins and the demo; {ready} are ready.")
         say("The others have a card, but no parser yet. `voxemo show corpus NAME` says how to get one.")
     if kind == "model":
         say("untested: voxemo does not run it yet; `voxemo show model NAME` says what it needs.")

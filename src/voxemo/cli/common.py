@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -52,8 +52,7 @@ def console(width: int | None = None) -> "Console":
 
     class Output(Console):
         def on_broken_pipe(self) -> None:
-            # The reader, such as `head`, has seen enough; that is no error.
-            raise BrokenPipeError
+            _reader_is_gone()
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
     return Output(highlight=False, width=width or wide)
@@ -69,12 +68,21 @@ def print_table(screen: "Console", made: "Table") -> None:
 
 def say(text: str) -> None:
     """Print a line of text to standard output, taken literally."""
-    typer.echo(text)
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        _reader_is_gone()
+
+
+def _reader_is_gone() -> NoReturn:
+    # `head` has seen enough; that is no error. Python would complain once more while flushing at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
 
 
 def emit(value: Any) -> None:
     """Print a result for programs: one JSON object on standard output."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _plain(value: Any) -> Any:

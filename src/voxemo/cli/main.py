@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 something that the user can mend, 2 a bug in voxemo.
 """
 
 import json
-import os
 import sys
 import traceback
 
@@ -91,10 +90,6 @@ def run() -> None:
         _end(f"{error.format_message()}{hint}", type(error).__name__, as_json)
     except VoxEmoError as error:
         _end(str(error), type(error).__name__, as_json)
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough. Python would complain once more while flushing at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
     except Exception as error:
         traceback.print_exc()
         _end(
