@@ -323,7 +323,7 @@ def test_a_missing_package_names_the_extra_that_brings_it(package: str, monkeypa
         monkeypatch.delitem(sys.modules, f"voxemo.backends.local.{module}")
     monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(MissingDependency, match=rf"needs the package '{package}'.*pip install \"voxemo\[hf\]\""):
+    with pytest.raises(MissingDependency, match=rf"needs the package '{package}'.* -e \"\.\[hf\]\""):
         import_module("voxemo.backends.local.engine")
 
 

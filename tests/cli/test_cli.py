@@ -77,6 +77,14 @@ def test_show_prompt_prints_exactly_what_the_model_gets(voxemo: Command) -> None
     assert "Angry, Happy, Neutral, Sad" in shown
 
 
+def test_show_prompt_prints_the_training_pairs_too(voxemo: Command) -> None:
+    hard = voxemo("show", "prompt", "direct", "--corpus", "urdu").out
+    shown = voxemo("show", "prompt", "direct", "--corpus", "urdu", "--form", "sft").out
+
+    assert shown.startswith(hard)
+    assert "target for sad:\nFINAL LABEL: Sad" in shown
+
+
 @pytest.mark.parametrize("name", ["urdu", "toy"])
 def test_show_corpus_prints_the_card(voxemo: Command, name: str) -> None:
     assert f"corpus_id: {name}" in voxemo("show", "corpus", name).out

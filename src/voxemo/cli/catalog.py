@@ -8,6 +8,7 @@ import typer
 from voxemo.cli.common import JsonOption, console, emit, print_table, say, table
 from voxemo.core.errors import UnknownName
 
+FORMS = ("hard", "distribution", "sft")
 LISTS = ("corpus", "model", "prompt", "metric", "backend")
 SHOWN = ("corpus", "model", "prompt", "metric", "schema")
 
@@ -130,7 +131,7 @@ def show(
     kind: Annotated[str, typer.Argument(help="corpus, model, prompt, metric or schema.", show_default=False)],
     name: Annotated[str, typer.Argument(help="Name of it, or path to a card.", show_default=False)],
     corpus: Annotated[str | None, typer.Option("--corpus", help="Corpus whose labels a prompt names.")] = None,
-    form: Annotated[str, typer.Option("--form", help="hard or distribution.")] = "hard",
+    form: Annotated[str, typer.Option("--form", help="hard, distribution, or sft (with its targets).")] = "hard",
     as_json: JsonOption = False,
 ) -> None:
     """Print a card, a JSON Schema, or exactly the text that a model gets."""
@@ -164,18 +165,35 @@ def _show_prompt(name: str, corpus: str | None, form: str, as_json: bool) -> Non
     from voxemo.catalog import lookup
     from voxemo.core.ids import sha256_text
     from voxemo.prompts.render import render_prompt
+    from voxemo.prompts.sft import training_pair
 
-    if form not in ("hard", "distribution"):
-        raise UnknownName("form", form, ("hard", "distribution"))
+    if form not in FORMS:
+        raise UnknownName("form", form, FORMS)
     variant, template = lookup.prompt(name)
     if corpus is None:
         raise typer.BadParameter("a prompt names a corpus's labels: give --corpus NAME")
     label_set = lookup.corpus_card(corpus).label_set(lookup.label_table())
-    text = render_prompt(variant, template, form=form, label_set=label_set)  # type: ignore[arg-type]
-    if as_json:
-        emit({"variant_id": variant.variant_id, "form": form, "text": text, "prompt_sha256": sha256_text(text)})
+    targets: dict[str, str] = {}
+    if form == "sft":
+        pairs = {n: training_pair(n, variant=variant, template=template, label_set=label_set) for n in label_set.names}
+        text = next(iter(pairs.values()))[0]
+        targets = {n: target for n, (_, target) in pairs.items()}
     else:
-        say(text)
+        text = render_prompt(variant, template, form=form, label_set=label_set)  # type: ignore[arg-type]
+    if as_json:
+        emit(
+            {
+                "variant_id": variant.variant_id,
+                "form": form,
+                "text": text,
+                "prompt_sha256": sha256_text(text),
+                "targets": targets,
+            }
+        )
+        return
+    say(text)
+    for label, target in targets.items():
+        say(f"\ntarget for {label}:\n{target}")
 
 
 def _outline(value: object, indent: int = 0) -> list[str]:
