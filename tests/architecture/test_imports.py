@@ -1,4 +1,4 @@
-"""Imports point down (ARCHITECTURE section 4), heavy packages stay where they belong, and starting is cheap."""
+"""Imports point down (the table below), heavy packages stay where they belong, and starting is cheap."""
 
 import ast
 import subprocess

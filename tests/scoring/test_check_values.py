@@ -1,4 +1,4 @@
-"""Figures worked out from real votes (PROTOCOL section 2, TRAPS section 3), reproduced from the votes themselves."""
+"""Figures worked out from real votes (PROTOCOL section 2), reproduced from the votes themselves."""
 
 import csv
 import gzip

@@ -57,7 +57,7 @@ MODEL_CARD = "model.json"
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
-    """The files of one run folder (ARCHITECTURE section 7)."""
+    """The files of one run folder (docs/reference/run-folder.md)."""
 
     root: Path
 
