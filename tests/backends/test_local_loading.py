@@ -313,7 +313,7 @@ def test_a_version_outside_the_tested_range_is_refused(
 ) -> None:
     monkeypatch.setattr(loading, "version", {"transformers": "4.57.1", "torch": "2.9.0+cpu"}.__getitem__)
 
-    with pytest.raises(BackendError, match=r"transformers 4\.57\.1 is installed; .*pip install \"voxemo\[hf\]\""):
+    with pytest.raises(BackendError, match=r"transformers 4\.57\.1 is installed; .* -e \"\.\[hf\]\""):
         load(tiny_card(checkpoints["qwen2-audio"], "qwen2-audio"))
 
 

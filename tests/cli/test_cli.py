@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -205,7 +206,7 @@ def test_another_corpus_in_the_folder_is_recognised(voxemo: Command, tmp_path: P
         (("show", "model", "qwen2-audio"), "Did you mean 'qwen2-audio-7b-instruct'?"),
         (("show", "prompt", "dirct", "--corpus", "urdu"), "Did you mean 'direct'?"),
         (("list", "corpora"), "Did you mean 'corpus'?"),
-        (("split", "toy", "--policy", "speaker-disjunct"), "There are: protocol, speaker-disjoint, emobox"),
+        (("split", "toy", "--policy", "speaker-disjunct"), "Did you mean 'speaker-disjoint'?"),
     ],
 )
 def test_an_unknown_name_comes_with_the_nearest(voxemo: Command, words: tuple[str, ...], hint: str) -> None:
@@ -308,6 +309,53 @@ def test_report_without_a_run_says_so(voxemo: Command, tmp_path: Path) -> None:
     assert "no run folder among what was given" in done.err
 
 
+def test_what_is_no_scored_run_is_skipped_and_named(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline")
+    voxemo("plan", "--corpus", "toy", "--model", "scripted")
+    (tmp_path / "runs" / "board").mkdir()
+
+    done = voxemo("report", *(tmp_path / "runs").iterdir(), "--partial")
+
+    assert done.code == 0
+    assert "acoustic-baseline" in done.out
+    assert done.out.count("SKIPPED:") == 2
+    assert "Run: voxemo score" in done.out
+
+
+def test_one_run_with_two_sets_of_answers_is_refused(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
+    shutil.copytree(run, tmp_path / "copy")
+
+    done = voxemo("report", run, tmp_path / "copy", "--partial")
+
+    assert done.code == 1
+    assert "hold the same run with answers of their own" in done.err
+
+
+def test_answers_for_unusable_clips_may_come_in_a_later_file(voxemo: Command, corpus: Path, tmp_path: Path) -> None:
+    broken = sorted((corpus / "clips").glob("*.wav"))[5]
+    broken.write_bytes(b"")
+    voxemo("prepare", "toy", "--root", corpus, "--partial")
+    voxemo("split", "toy")
+    words = ("plan", "--corpus", "toy", "--model", "scripted", "--form", "hard", "--prompt", "direct", "--json")
+    run = json.loads(voxemo(*words).out)["run"]
+    names = pl.read_parquet(RunPaths(Path(run)).plan)["utterance_id"].to_list()
+    same = {"variant_id": "direct", "form": "hard", "text": "FINAL LABEL: Sad"}
+    answers = tmp_path / "answers.jsonl"
+
+    def give(names: list[str]) -> dict[str, int]:
+        answers.write_text("\n".join(json.dumps({"utterance_id": n, **same}) for n in names), encoding="utf-8")
+        return json.loads(voxemo("infer", run, "--answers", answers, "--json").out)
+
+    first = give([name for name in names if not name.endswith(broken.stem)])
+    then = give(names)
+
+    assert (first["n_unusable"], first["n_pending"]) == (1, 0)
+    assert (then["n_answered"], then["n_pending"], then["n_unused"]) == (1, 0, len(names) - 1)
+    counts = json.loads(voxemo("parse", run, "--json").out)["counts"]
+    assert counts["strict.ok"] == counts["planned"] == len(names)
+
+
 def test_report_names_the_policy_that_was_not_scored(voxemo: Command, prepared: Path) -> None:
     run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
     voxemo("score", run, "--failure-policy", "excluded", "--resamples", "10")
@@ -344,7 +392,7 @@ def test_answers_given_twice_are_counted_as_not_used(voxemo: Command, prepared: 
     assert f"{plan.height} answers of the file were NOT used" in again.out
 
 
-def test_answers_of_others_are_refused_under_a_trained_models_name(
+def test_answers_of_others_are_refused_under_the_name_of_a_model_that_is_asked_here(
     voxemo: Command, prepared: Path, tmp_path: Path
 ) -> None:
     voxemo("train", "toy")
@@ -354,7 +402,7 @@ def test_answers_of_others_are_refused_under_a_trained_models_name(
     done = voxemo("infer", run, "--answers", tmp_path / "answers.jsonl")
 
     assert done.code == 1
-    assert "which was trained here and answers itself" in done.err
+    assert "which voxemo asks itself" in done.err
 
 
 def test_a_bug_ends_with_2_and_asks_to_be_reported(voxemo: Command, monkeypatch: pytest.MonkeyPatch) -> None:

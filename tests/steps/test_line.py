@@ -143,12 +143,19 @@ def own_prompt(folder: Path, variant_id: str) -> str:
     return str(path)
 
 
-def test_a_text_of_ones_own_under_a_built_in_name_is_a_deviation(workspace: Workspace, tmp_path: Path) -> None:
-    names = [name for name in lookup.prompt_names() if name != "direct"]
+def test_a_text_of_ones_own_under_a_built_in_name_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="calls itself 'direct', as the benchmark's does"):
+        planned(workspace, variants=(own_prompt(tmp_path, "direct"),))
 
-    manifest = read_manifest(planned(workspace, variants=(own_prompt(tmp_path, "direct"), *names)))
 
-    assert any("with texts of their own: direct" in deviation for deviation in manifest.deviations)
+def test_a_prompt_of_ones_own_is_a_deviation(workspace: Workspace, tmp_path: Path) -> None:
+    manifest = read_manifest(planned(workspace, forms=("hard",), variants=("caption", own_prompt(tmp_path, "mine"))))
+
+    assert "prompts asked: caption (hard), mine (hard)" in manifest.deviations
+
+
+def test_a_limit_that_limits_nothing_leaves_the_run_whole(workspace: Workspace) -> None:
+    assert read_manifest(planned(workspace, limit=1000)).partial is None
 
 
 def test_a_prompt_may_not_take_the_name_of_the_vote(workspace: Workspace, tmp_path: Path) -> None:

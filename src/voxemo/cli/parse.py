@@ -32,6 +32,8 @@ def parse_lines(result: "ParseResult") -> list[str]:
     for name, n in counts.items():
         if name.startswith("audio."):
             lines.append(f"  audio {name.removeprefix('audio.')} by the model card's policy for {n} answers")
+    if result.removed:
+        lines.append(f"  removed {', '.join(result.removed)} of the earlier reading: run `voxemo score` again")
     if result.damaged:
         lines.append(f"  {len(result.damaged)} damaged journal line(s): {', '.join(result.damaged[:3])}")
     return lines

@@ -60,7 +60,8 @@ def show_report(
     from voxemo.reports.disclosure import write_disclosure
     from voxemo.store.files import write_text
 
-    finished = scoreboard.read_runs(folders, allow_partial=partial)
+    skipped: list[str] = []
+    finished = scoreboard.read_runs(folders, allow_partial=partial, on_skip=skipped.append)
     made = scoreboard.boards(finished, reading=reading, policy=policy, with_published=published)
     conventions = scoreboard.convention_rows(finished, reading=reading)
     failures = scoreboard.distribution_failures(finished, reading=reading)
@@ -86,7 +87,7 @@ def show_report(
                 unwritten.append(str(error))
     if as_json:
         rows = {"rows": tidy.to_dicts(), "distribution_failures": failures.to_dicts()}
-        emit({**(beside or {}), **rows, "written": written})
+        emit({**(beside or {}), **rows, "written": written, "unwritten": unwritten, "skipped": skipped})
         return
     print_boards(made)
     _print_text(scoreboard.CONVENTION_HEADER, scoreboard.convention_text(_failing(conventions)), CONVENTION_TITLE)
@@ -95,6 +96,8 @@ def show_report(
         say(f"wrote {shown_path(path)}")
     for problem in unwritten:
         say(f"not written: {problem}")
+    for problem in skipped:
+        say(f"SKIPPED: {problem}")
 
 
 CONVENTION_TITLE = "UA % by what a failed answer is worth"

@@ -62,9 +62,10 @@ def run(
         backend_options=backend_options(device, batch_size, trust_remote_code),
         command=command_line(),
         bar=lambda title, unit: progress(title, unit=unit, quiet=as_json),
+        # Before anything is asked, so that the folder is known whatever happens then.
+        on_plan=lambda run: None if as_json else say(f"run {shown_path(run)}"),
     )
     if not as_json:
-        say(f"run {shown_path(result.run)}")
         for line in (*infer_lines(result.infer), *parse_lines(result.parse), *score_lines(result.score)):
             say(line)
     show_report(

@@ -16,6 +16,7 @@ import soundfile
 
 from voxemo.catalog.lookup import read_document
 from voxemo.core.cards import CorpusCard
+from voxemo.core.errors import CorpusError
 from voxemo.core.types import ParsedUtterance
 from voxemo.corpora.tree import CorpusTree
 
@@ -70,7 +71,17 @@ def make_toy_corpus(folder: Path, *, seed: int = 2026, on_progress: Callable[[in
         folder: made if needed; files of an earlier call are replaced.
         seed: gives the same prosody and votes on any machine.
         on_progress: called with (clips done, clips in all).
+
+    Raises:
+        CorpusError: the folder may not be written.
     """
+    try:
+        _write_clips(folder, seed, on_progress)
+    except (OSError, soundfile.SoundFileError) as cause:
+        raise CorpusError(f"The toy corpus cannot be written to {folder} ({cause}). Choose another folder.") from cause
+
+
+def _write_clips(folder: Path, seed: int, on_progress: Callable[[int, int], None] | None) -> None:
     rng = np.random.default_rng(seed)
     clips = folder / "clips"
     clips.mkdir(parents=True, exist_ok=True)

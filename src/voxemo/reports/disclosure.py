@@ -58,7 +58,7 @@ def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]], *, scor
             "Decoding",
             [
                 ("asked for", _pairs(manifest.generation)),
-                *(("in force, read back", _pairs(w["effective"])) for w in _distinct(workers)),
+                *(("in force, read back", _pairs(w["effective"])) for w in _distinct(workers, "effective")),
             ],
         ),
         ("Audio", [("handling", manifest.audio_handling), ("condition", manifest.audio_condition)]),
@@ -70,7 +70,7 @@ def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]], *, scor
                 ("scorer version", scorer_version or "not scored yet"),
                 ("failure policy", _pairs(manifest.failure_policy)),
                 ("ties", "to the first label in label-set order"),
-                ("answers", ", ".join(f"{k} {v}" for k, v in manifest.counts.items()) or "not parsed yet"),
+                ("answers", _counts(manifest)),
             ],
         ),
         ("Hardware and software", _machines(manifest, workers)),
@@ -144,22 +144,27 @@ def _votes(manifest: RunManifest) -> str:
     return f"{manifest.vote_rule} by default, every rule scored and named ({rules})"
 
 
+def _counts(manifest: RunManifest) -> str:
+    shown = (f"{name} {n}" for name, n in manifest.counts.items() if name != "journal_bytes")
+    return ", ".join(shown) or "not parsed yet"
+
+
 def _machines(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     items = [("planned with", _pairs(manifest.package_versions))]
+    for field in ("hardware", "package_versions"):
+        items += [(f"answered with, {field.replace('_', ' ')}", _pairs(w[field])) for w in _distinct(workers, field)]
     for worker in workers:
-        items.append((f"worker {worker['worker']}", _pairs(worker["hardware"])))
-        items.append((f"worker {worker['worker']}, packages", _pairs(worker["package_versions"])))
         if "throughput" in worker:
-            items.append((f"worker {worker['worker']}, throughput", _pairs(worker["throughput"])))
+            items.append((f"throughput of {worker['worker']}", _pairs(worker["throughput"])))
     if not workers:
         items.append(("hardware", "not recorded: no answers yet"))
     return items
 
 
-def _distinct(workers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _distinct(workers: Sequence[dict[str, Any]], field: str) -> list[dict[str, Any]]:
     seen: dict[str, dict[str, Any]] = {}
     for worker in workers:
-        seen.setdefault(json.dumps(worker["effective"], sort_keys=True), worker)
+        seen.setdefault(json.dumps(worker[field], sort_keys=True), worker)
     return list(seen.values())
 
 

@@ -185,26 +185,52 @@ class FinishedRun:
         return "; ".join(reasons) or None
 
 
-def read_runs(folders: Iterable[Path], *, allow_partial: bool = False) -> list[FinishedRun]:
+def read_runs(
+    folders: Iterable[Path], *, allow_partial: bool = False, on_skip: Callable[[str], None] | None = None
+) -> list[FinishedRun]:
     """Read scored runs.
 
+    Args:
+        folders: run folders; one given twice counts once.
+        allow_partial: take partial runs too.
+        on_skip: called with the reason for each folder that is no scored run, or a partial one that was not asked for;
+            None raises instead.
+
     Raises:
-        RunError: there is no run, one folder is none, has not been scored, or is partial and ``allow_partial`` is off.
+        RunError: no run is left, two folders hold runs of one id, or what ``on_skip`` would be told.
     """
-    runs: list[FinishedRun] = []
+    runs: dict[Path, FinishedRun] = {}
+    skipped: list[str] = []
     for folder in folders:
-        manifest = read_manifest(folder)
-        run = FinishedRun(folder, manifest, read_table(RunPaths(folder).scores, SCORES))
-        if run.partial and not allow_partial:
-            raise RunError(
-                f"{manifest.run_id} is partial ({run.partial}), so its scores are not those of the benchmark. "
-                "Give --partial to show it all the same; it will be marked."
-            )
-        if all(known.manifest.run_id != manifest.run_id for known in runs):
-            runs.append(run)
+        try:
+            runs.setdefault(folder.resolve(), _read_run(folder, allow_partial=allow_partial))
+        except RunError as error:
+            if on_skip is None:
+                raise
+            on_skip(str(error))
+            skipped.append(str(error))
     if not runs:
-        raise RunError("There is no run folder among what was given. Give folders that `voxemo run` or `plan` made.")
-    return runs
+        raise RunError(" ".join(skipped) or "There is no run folder among what was given. `voxemo run` makes one.")
+    by_id: dict[str, Path] = {}
+    for run in runs.values():
+        other = by_id.setdefault(run.manifest.run_id, run.path)
+        if other != run.path:
+            raise RunError(
+                f"{other} and {run.path} hold the same run with answers of their own. Show one of them; for two "
+                "systems plan two runs, each with a model card of its own."
+            )
+    return list(runs.values())
+
+
+def _read_run(folder: Path, *, allow_partial: bool) -> FinishedRun:
+    manifest = read_manifest(folder)
+    run = FinishedRun(folder, manifest, read_table(RunPaths(folder).scores, SCORES))
+    if run.partial and not allow_partial:
+        raise RunError(
+            f"{manifest.run_id} is partial ({run.partial}), so its scores are not those of the benchmark. "
+            "Give --partial to show it all the same; it will be marked."
+        )
+    return run
 
 
 def boards(
@@ -422,8 +448,7 @@ def convention_rows(runs: Sequence[FinishedRun], *, reading: str = "strict") -> 
 
     Columns: run_id, model_id, corpus_id, split_id, partition, system_id, failure_rate, wrong, excluded, uniform.
     """
-    tables = [run.scores for run in runs]
-    rows = pl.concat(tables) if tables else pl.DataFrame(schema=dict(SCORES))
+    rows = pl.concat([run.scores for run in runs])
     hard = rows.filter(
         (pl.col("metric") == "unweighted_accuracy")
         & (pl.col("form") == "hard")

@@ -45,7 +45,7 @@ def manifest_differences(a: RunManifest, b: RunManifest) -> tuple[str, ...]:
         ("corpus card hash", a.corpus_card_sha256[:8], b.corpus_card_sha256[:8]),
         ("label source", a.label_source, b.label_source),
         ("label set", ", ".join(a.label_names), ", ".join(b.label_names)),
-        ("prompts", _prompts(a), _prompts(b)),
+        ("prompts", _prompts(a, b), _prompts(b, a)),
         ("decoding", str(a.generation), str(b.generation)),
         ("audio condition", a.audio_condition, b.audio_condition),
         ("parser version", a.parser_version, b.parser_version),
@@ -55,8 +55,11 @@ def manifest_differences(a: RunManifest, b: RunManifest) -> tuple[str, ...]:
     return tuple(f"{name}: {left} | {right}" for name, left, right in facts if left != right)
 
 
-def _prompts(manifest: RunManifest) -> str:
-    return ", ".join(sorted(f"{p.variant_id}/{p.form}/{p.prompt_sha256[:8]}" for p in manifest.prompts))
+def _prompts(manifest: RunManifest, other: RunManifest) -> str:
+    """Prompts of one run that the other did not ask."""
+    theirs = {prompt.prompt_sha256 for prompt in other.prompts}
+    own = sorted(f"{p.variant_id} ({p.form})" for p in manifest.prompts if p.prompt_sha256 not in theirs)
+    return ", ".join(own) or "no other"
 
 
 def compare_runs(
@@ -89,7 +92,7 @@ def compare_runs(
     """
     known = {name: m for name, m in metrics().items() if m.kind == "confusion"}
     if metric not in known:
-        raise UnknownName("metric", metric, tuple(known))
+        raise UnknownName("hard metric", metric, tuple(known))
     a, b = load_scored(workspace, run_a), load_scored(workspace, run_b)
     if a.manifest.corpus_card.corpus_id != b.manifest.corpus_card.corpus_id:
         raise RunError(

@@ -79,29 +79,29 @@ def infer_run(
     Raises:
         RunError: the plan was changed, the corpus is not the one planned for, or the disk is full.
         AnswerFileError: the answer file does not fit the run.
-        BackendError: the model cannot be loaded or fails.
+        BackendError: the model cannot be loaded, or does not do what its card declares. What else a model raises ends
+            the call too; everything answered before is kept.
     """
     manifest, plan = check_plan(run)
     utterances = _utterances(workspace, manifest)
     paths = RunPaths(run)
     journal = read_journal(paths.responses)
     requests = plan.unique("request_id", keep="first", maintain_order=True)
-    known = journal.responses.keys()
-    pending = requests.filter(~pl.col("request_id").is_in(list(known)))
-    n_before = requests.height - pending.height
-    if shard != (1, 1):
-        pending = _shard(pending, *shard)
     worker = _worker_name(shard)
     given = _answers(answers, requests, manifest) if answers is not None else None
-    n_unused = 0
+    settled = {name for name, response in journal.responses.items() if response.finish == "no_audio"}
+    # Who answered elsewhere may have had the clip whole, so their answer takes the place of a failed one.
+    known = journal.responses.keys() - (settled if given is not None else set())
+    pending = requests.filter(~pl.col("request_id").is_in(list(known)))
+    n_unused = len(given.keys() - set(_triples(pending))) if given is not None else 0
+    if shard != (1, 1):
+        pending = _shard(pending, *shard)
     if given is None:
         unusable, pending = _unusable(pending, utterances, worker)
     else:
-        asked = list(pending.select("utterance_id", "variant_id", "form").iter_rows())
-        n_unused = len(given.keys() - set(asked))
-        is_given = pl.Series([triple in given for triple in asked], dtype=pl.Boolean)
-        # Who answered elsewhere may have had the clip whole; where they did not answer either, it is a failed answer.
-        unusable, _ = _unusable(pending.filter(~is_given), utterances, worker)
+        is_given = pl.Series([triple in given for triple in _triples(pending)], dtype=pl.Boolean)
+        unasked = pending.filter(~is_given & ~pl.col("request_id").is_in(list(settled)))
+        unusable, _ = _unusable(unasked, utterances, worker)
         pending = pending.filter(is_given)
     # Clip by clip, so that a backend meets all questions about a clip together.
     pending = pending.sort("model_sha256", "utterance_id", maintain_order=True)
@@ -113,6 +113,7 @@ def infer_run(
     session = _Session(workspace, manifest, utterances)
     transient: list[str] = []
     n_answered = done = len(unusable)
+    n_replaced = 0
     seconds = 0.0
     with JournalWriter(paths.responses, worker) as writer:
         writer.append(unusable)
@@ -126,9 +127,9 @@ def infer_run(
                 options = dict(backend_options or {})
                 if card.training is not None:
                     options["folder"] = model_folder(workspace, card)
-                elif (folder := known_folder(workspace, card)) is not None:
+                elif card.repository is not None and known_folder(workspace, card) is not None:
                     # The run names a checkpoint of this disk by its content; only here does it get its path back.
-                    card = card.model_copy(update={"repository": str(folder)})
+                    card = card.model_copy(update={"repository": str(model_folder(workspace, card))})
                 backend = make_backend(card, Generation(**manifest.generation), **options)
             record = {
                 "worker": worker,
@@ -155,6 +156,7 @@ def infer_run(
                         transient.append(f"{question.utterance_id}: {response.error}")
                     else:
                         n_answered += 1
+                        n_replaced += question.request_id in settled
                 if on_progress:
                     on_progress(done, n_now)
             elapsed = time.monotonic() - begun
@@ -173,11 +175,11 @@ def infer_run(
     return InferResult(
         run=run,
         n_planned=requests.height,
-        n_before=n_before,
+        n_before=len(journal.responses) - n_replaced,
         n_answered=n_answered,
         n_unusable=len(unusable),
         n_unused=n_unused,
-        n_pending=requests.height - n_before - n_answered,
+        n_pending=requests.height - len(journal.responses) + n_replaced - n_answered,
         transient=tuple(transient),
         damaged=journal.damaged,
         seconds=seconds,
@@ -205,20 +207,24 @@ def _worker_name(shard: tuple[int, int]) -> str:
     return "main" if shard == (1, 1) else f"shard{shard[0]:04d}of{shard[1]:04d}"
 
 
+def _triples(requests: pl.DataFrame) -> list[tuple[str, str, str]]:
+    return list(requests.select("utterance_id", "variant_id", "form").iter_rows())
+
+
 def _answers(path: Path, requests: pl.DataFrame, manifest: RunManifest) -> dict[tuple[str, str, str], str]:
     """The answers of a file, checked against the run.
 
     A file speaks for a model that is not run here. Under the name of one that is, its answers would be taken for that
     model's.
     """
-    trained = [card for card in manifest.model_cards.values() if card.training is not None]
-    if trained:
+    others = [card.model_id for card in manifest.model_cards.values() if card.backend != "scripted"]
+    if others:
         raise AnswerFileError(
-            f"{manifest.run_id} is a run of {trained[0].model_id}, which was trained here and answers itself. "
-            "Plan a run with --model scripted, or with a card of the model that gave these answers."
+            f"{manifest.run_id} is a run of {others[0]}, which voxemo asks itself. Plan a run with a card of the model "
+            "that gave these answers: a copy of the card `scripted` with a model_id and facts of its own."
         )
     given = read_answers(path)
-    check_answers(given, set(requests.select("utterance_id", "variant_id", "form").iter_rows()))
+    check_answers(given, set(_triples(requests)))
     return given
 
 

@@ -14,6 +14,7 @@ from voxemo.parsing.hard import parse_hard
 from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.parsing.soft import parse_distribution
 from voxemo.steps.plan import check_plan, label_table_version
+from voxemo.store.files import remove
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import write_manifest
@@ -29,10 +30,12 @@ class ParseResult:
 
     run: Path
     counts: dict[str, int]
-    """planned, answered, duplicates, damaged_lines, ``<reading>.<status>``, ``audio.truncated``, ``audio.padded``."""
+    """As in the manifest: planned, answered, duplicates, ``<reading>.<status>``, ``audio.truncated`` and so on."""
     reasons: dict[str, int]
     """Reason code to number of failed answers, strict reading."""
     damaged: tuple[str, ...]
+    removed: tuple[str, ...]
+    """Scores of earlier predictions, which no longer hold."""
 
 
 def read_response(response: Response, form: str, label_set: LabelSet, reading: Reading) -> ParsedPrediction:
@@ -49,6 +52,8 @@ def parse_run(run: Path) -> ParseResult:
     """
     manifest, plan = check_plan(run)
     paths = RunPaths(run)
+    # Measured before reading: an answer that comes in between is then one that `score` asks to parse first.
+    n_bytes = journal_bytes(run)
     journal = read_journal(paths.responses)
     label_set = manifest.corpus_card.label_set(lookup.label_table())
     requests = plan.unique("request_id", keep="first", maintain_order=True)
@@ -76,8 +81,7 @@ def parse_run(run: Path) -> ParseResult:
                 }
 
     # Scores of other answers than these would pass for this run's.
-    for old in (paths.scores, paths.confusions):
-        old.unlink(missing_ok=True)
+    removed = [old.name for old in (paths.scores, paths.confusions) if remove(old)]
     table = frame(rows(), PREDICTIONS)
     handled = Counter(r.audio_handling for r in journal.responses.values() if r.audio_handling is not None)
     write_table(paths.predictions, table, PREDICTIONS)
@@ -86,7 +90,7 @@ def parse_run(run: Path) -> ParseResult:
         "answered": table.height // len(READINGS),
         "duplicates": journal.n_duplicates,
         "damaged_lines": len(journal.damaged),
-        "journal_bytes": journal_bytes(run),
+        "journal_bytes": n_bytes,
         **counts,
         **{f"audio.{what}": n for what, n in sorted(handled.items())},
     }
@@ -96,6 +100,7 @@ def parse_run(run: Path) -> ParseResult:
         counts=totals,
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         damaged=journal.damaged,
+        removed=tuple(removed),
     )
 
 

@@ -104,6 +104,7 @@ def plan_run(
     prompts = _render(
         corpus_card, options.variants or default_variants(card), options.forms or default_forms(corpus_card)
     )
+    _check_prompts(corpus_card, prompts)
     table = frame(_rows(prepared, split, folds, cards, prompts, options), PLAN)
     if not table.height:
         raise RunError(f"There is nothing to ask: folds {', '.join(folds)} of {split_id} have no test utterances.")
@@ -298,14 +299,32 @@ def _render(corpus: CorpusCard, names: Sequence[str], forms: Sequence[PromptForm
                     text=text,
                 )
             )
-    ids = [lookup.prompt(name)[0].variant_id for name in names]
-    doubled = [name for name, n in Counter(ids).items() if n > 1]
+    return prompts
+
+
+def _check_prompts(corpus: CorpusCard, prompts: Sequence[PromptText]) -> None:
+    """Refuse prompts whose answers would be scored or shown as another prompt's.
+
+    Raises:
+        RunError: two prompts of one name, a name that scores use, or the name of a built-in prompt with another text.
+    """
+    doubled = [name for (name, _), n in Counter((p.variant_id, p.form) for p in prompts).items() if n > 1]
     if doubled:
-        raise RunError(f"Two prompts of one run are called {listing(doubled)}; give each a variant_id of its own.")
-    reserved = sorted({ENSEMBLE, MEAN_DISTRIBUTION} & set(ids))
+        raise RunError(
+            f"Two prompts of one run are called {listing(sorted(set(doubled)))}; give each a variant_id of its own."
+        )
+    ids = {prompt.variant_id for prompt in prompts}
+    reserved = sorted({ENSEMBLE, MEAN_DISTRIBUTION} & ids)
     if reserved:
         raise RunError(f"A prompt may not be called {listing(reserved)}: scores use that name. Rename its variant_id.")
-    return prompts
+    built_in = lookup.prompt_names()
+    texts = {prompt.prompt_sha256 for prompt in _render(corpus, built_in, ("hard", "distribution"))}
+    posing = sorted({p.variant_id for p in prompts if p.variant_id in built_in and p.prompt_sha256 not in texts})
+    if posing:
+        raise RunError(
+            f"A prompt with a text of its own calls itself {listing(posing)}, as the benchmark's does, and would be "
+            "voted on and shown as that. Give it a variant_id of its own."
+        )
 
 
 def default_forms(corpus: CorpusCard) -> tuple[PromptForm, ...]:
@@ -389,7 +408,14 @@ def _partial(
         reasons.append(f"the published folds hold {n_placed} of {card.emobox.n_utterances} utterances")
     if prepared.report["differences"]:
         reasons.append("the corpus on disk is incomplete")
-    if options.limit is not None:
+    largest = max(
+        len(names)
+        for fold in split.folds
+        if fold.fold_id in folds
+        for part, names in fold.partitions.items()
+        if is_test_partition(part)
+    )
+    if options.limit is not None and options.limit < largest:
         reasons.append(f"at most {options.limit} utterances of each test partition")
     if len(folds) < len(split.folds):
         reasons.append(f"{len(folds)} of {len(split.folds)} folds ({', '.join(folds)})")
@@ -410,12 +436,8 @@ def _deviations(
     if changed:
         found.append("decoding differs from the protocol: " + ", ".join(f"{k} = {v}" for k, v in changed.items()))
     standard_prompts = _render(corpus, default_variants(model), default_forms(corpus))
-    shown = {prompt.prompt_sha256 for prompt in prompts}
-    expected = {prompt.prompt_sha256 for prompt in standard_prompts}
-    if shown != expected:
-        asked = ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts)
-        own = sorted({p.variant_id for p in prompts if p.prompt_sha256 not in _standard_texts(corpus)})
-        found.append(f"prompts asked: {asked}" + (f"; with texts of their own: {', '.join(own)}" if own else ""))
+    if {p.prompt_sha256 for p in prompts} != {p.prompt_sha256 for p in standard_prompts}:
+        found.append("prompts asked: " + ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts))
     if split.split_id != "protocol":
         found.append(f"split {split.split_id!r} instead of the protocol's")
     if label_source != corpus.gold:
@@ -423,8 +445,3 @@ def _deviations(
     if model.training is not None and model.training.label_source != label_source:
         found.append(f"trained on {model.training.label_source} labels, scored against {label_source} ones")
     return tuple(found)
-
-
-def _standard_texts(corpus: CorpusCard) -> set[str]:
-    """Hashes of every prompt text that the benchmark fixes for the corpus, in both forms."""
-    return {prompt.prompt_sha256 for prompt in _render(corpus, lookup.prompt_names(), ("hard", "distribution"))}

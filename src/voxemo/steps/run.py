@@ -14,10 +14,10 @@ from voxemo.steps.parse import ParseResult, parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.prepare import Progress
 from voxemo.steps.score import ScoreResult, score_run
-from voxemo.steps.split import POLICIES, split_corpus
+from voxemo.steps.split import split_corpus
 from voxemo.steps.train import train_model
 from voxemo.store.layout import Workspace
-from voxemo.store.workspace import read_split, split_ids
+from voxemo.store.workspace import SPLIT_POLICIES, read_split, split_ids
 
 ProgressBar = Callable[[str, str], AbstractContextManager[Progress]]
 """Called with a title and a unit; gives the function to call with (done, total)."""
@@ -44,6 +44,7 @@ def run_line(
     backend_options: dict[str, Any] | None = None,
     command: str | None = None,
     bar: ProgressBar,
+    on_plan: Callable[[Path], None] = lambda run: None,
     resamples: int = 1000,
 ) -> RunResult:
     """Plan, ask, read and score one model on one prepared corpus; again, it goes on where it stopped.
@@ -54,10 +55,11 @@ def run_line(
         VoxEmoError: as the steps do; RunError when requests could not be asked.
     """
     card = lookup.corpus_card(corpus)
-    if split_id not in split_ids(workspace, card.corpus_id) and split_id in POLICIES and split_id != "emobox":
+    if split_id not in split_ids(workspace, card.corpus_id) and split_id in SPLIT_POLICIES and split_id != "emobox":
         split_corpus(workspace, corpus, policy=split_id)
     _train_missing(workspace, corpus, model, split_id, options, bar)
     run = plan_run(workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command)
+    on_plan(run)
     with bar("asking", "answers") as on_progress:
         inferred = infer_run(workspace, run, backend_options=backend_options, on_progress=on_progress)
     if inferred.transient:

@@ -151,6 +151,8 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
             f"{n_planned - n_answered} of {n_planned} requests of {manifest.run_id} have no answer yet. "
             "Run `voxemo infer` and `voxemo parse` on it, or score what is there with --incomplete."
         )
+    if not n_answered:
+        raise RunError(f"{manifest.run_id} has no answer to score yet. Run `voxemo infer` and `voxemo parse` on it.")
     card = manifest.corpus_card
     prepared = read_prepared(workspace, card)
     split, facts = read_split(workspace, card.corpus_id, manifest.split.split_id)

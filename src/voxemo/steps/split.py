@@ -7,14 +7,12 @@ from typing import Any
 
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard
-from voxemo.core.errors import SplitError
+from voxemo.core.errors import SplitError, UnknownName
 from voxemo.core.types import Split
 from voxemo.corpora.published import emobox_split
 from voxemo.splits import checks, policies
 from voxemo.store.layout import Workspace
-from voxemo.store.workspace import read_prepared, write_split
-
-POLICIES = ("protocol", "speaker-disjoint", "emobox")
+from voxemo.store.workspace import SPLIT_POLICIES, read_prepared, write_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,12 @@ def split_corpus(
         NotPrepared: `prepare` has not run.
     """
     card = lookup.corpus_card(corpus)
-    if policy not in POLICIES:
-        raise SplitError(f"There is no split policy {policy!r}. There are: {', '.join(POLICIES)}.")
-    if (policy == "emobox") != (emobox is not None):
-        raise SplitError("The policy 'emobox' reads a copy of the EmoBox repository: give both, --emobox FOLDER.")
+    if policy not in SPLIT_POLICIES:
+        raise UnknownName("split policy", policy, SPLIT_POLICIES)
+    if policy == "emobox" and emobox is None:
+        raise SplitError("The policy 'emobox' reads a copy of the EmoBox repository. Say where it is: --emobox FOLDER")
+    if policy != "emobox" and emobox is not None:
+        raise SplitError(f"--emobox reads published folds; the policy {policy!r} makes its own. Give one of the two.")
     prepared = read_prepared(workspace, card)
     notes: list[str] = []
     if emobox is not None:

@@ -49,17 +49,32 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def remove(path: Path) -> bool:
+    """Remove a derived file; tells whether there was one.
+
+    Raises:
+        RunError: the folder may not be written.
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as cause:
+        raise RunError(f"{path} could not be removed ({cause.strerror}). Give access, or work on a copy.") from cause
+    return True
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: the file is missing, damaged, or may not be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as cause:
         raise RunError(f"{path} is missing; the step that writes it has not run or was interrupted.") from cause
-    except (OSError, ValueError) as cause:
-        raise RunError(
-            f"{path} cannot be read as JSON: {cause}. Delete it and run the step that writes it again."
-        ) from cause
+    except OSError as cause:
+        raise RunError(f"{path} cannot be opened ({cause.strerror}). Give access to it.") from cause
+    except ValueError as cause:
+        raise RunError(f"{path} is damaged ({cause}). Run the step that writes it again.") from cause

@@ -7,7 +7,7 @@ whole lines only. After a failed write the writer never touches the torn file ag
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,32 +123,45 @@ class Journal:
     """``file:line`` of whole lines that are no responses, and of torn last lines."""
 
 
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except OSError as cause:
+        raise RunError(
+            f"{path} cannot be read ({cause.strerror}). Its answers must not be missed: give access."
+        ) from cause
+
+
 def read_journal(folder: Path) -> Journal:
-    """Read every journal of a run, in file-name order. Torn and damaged lines are reported, never guessed at."""
+    """Read every journal of a run, in file-name order. Torn and damaged lines are reported, never guessed at.
+
+    Raises:
+        RunError: a journal may not be read.
+    """
     answered: dict[str, Response] = {}
     permanent: dict[str, Response] = {}
     transient: dict[str, Response] = {}
     damaged: list[str] = []
     n_duplicates = 0
     for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    damaged.append(f"{path.name}:{number} (cut off)")
-                    continue
-                try:
-                    response = decode(line)
-                except ValueError:
-                    damaged.append(f"{path.name}:{number}")
-                    continue
-                if response.error is None:
-                    home = answered
-                else:
-                    home = permanent if response.error_kind == "permanent" else transient
-                if response.request_id in home:
-                    n_duplicates += home is not transient
-                else:
-                    home[response.request_id] = response
+        for number, line in enumerate(_lines(path), start=1):
+            if not line.endswith(b"\n"):
+                damaged.append(f"{path.name}:{number} (cut off)")
+                continue
+            try:
+                response = decode(line)
+            except ValueError:
+                damaged.append(f"{path.name}:{number}")
+                continue
+            if response.error is None:
+                home = answered
+            else:
+                home = permanent if response.error_kind == "permanent" else transient
+            if response.request_id in home:
+                n_duplicates += home is not transient
+            else:
+                home[response.request_id] = response
     n_duplicates += len(answered.keys() & permanent.keys())
     return Journal(
         responses={**permanent, **answered},

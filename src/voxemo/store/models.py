@@ -64,7 +64,7 @@ def model_folder(workspace: Workspace, card: ModelCard) -> Path:
     folder = known_folder(workspace, card)
     if folder is None or not folder.is_dir():
         raise RunError(
-            f"The weights of {card.model_id} (card {card.sha256()[:8]}) are not known in this workspace. "
-            "Train it again, or plan with --model PATH/model.json to tell where it lies."
+            f"The files of {card.model_id} (card {card.sha256()[:8]}) are not where this workspace knows them. "
+            "Train it again, or run `voxemo plan` again with --model PATH, a card that tells where they lie now."
         )
     return folder

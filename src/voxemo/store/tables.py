@@ -89,6 +89,10 @@ def write_table(path: Path, table: pl.DataFrame, schema: Schema) -> None:
     write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
+STEPS = {"scores.parquet": "score", "confusions.parquet": "score", "predictions.parquet": "parse"}
+"""Derived table to the verb that writes it."""
+
+
 def read_table(path: Path, schema: Schema) -> pl.DataFrame:
     """Read a table and check its columns.
 
@@ -98,9 +102,13 @@ def read_table(path: Path, schema: Schema) -> pl.DataFrame:
     try:
         table = pl.read_parquet(path)
     except FileNotFoundError as cause:
-        raise RunError(f"{path} is missing; the step that writes it has not run.") from cause
+        step = STEPS.get(path.name)
+        hint = f"Run: voxemo {step} {path.parent}" if step else "The step that writes it has not run."
+        raise RunError(f"{path} is missing. {hint}") from cause
+    except PermissionError as cause:
+        raise RunError(f"{path} cannot be opened ({cause.strerror}). Give access to it.") from cause
     except (OSError, pl.exceptions.PolarsError) as cause:
-        raise RunError(f"{path} cannot be read: {cause}. Delete it and run the step that writes it again.") from cause
+        raise RunError(f"{path} is damaged ({cause}). Run the step that writes it again.") from cause
     if dict(table.schema) != {name: pl.Schema({name: kind})[name] for name, kind in schema.items()}:
         raise RunError(
             f"{path} has other columns than this version writes: {', '.join(table.columns)}. "

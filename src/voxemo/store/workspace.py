@@ -151,10 +151,9 @@ def read_split(workspace: Workspace, corpus_id: str, split_id: str) -> tuple[Spl
     path = workspace.split_facts(corpus_id, split_id)
     if not path.is_file():
         there = ", ".join(split_ids(workspace, corpus_id)) or "none"
-        raise SplitError(
-            f"{corpus_id} has no split {split_id!r} in this workspace (there are: {there}). "
-            f"Run: {split_command(corpus_id, split_id)}"
-        )
+        known = split_id.partition("-seed")[0] in SPLIT_POLICIES
+        hint = split_command(corpus_id, split_id) if known else f"voxemo split {corpus_id} --help"
+        raise SplitError(f"{corpus_id} has no split {split_id!r} in this workspace (there are: {there}). Run: {hint}")
     facts = read_json(path)
     split = Split(
         folds=split_folds(read_table(workspace.split(corpus_id, split_id), SPLIT)),
@@ -177,6 +176,10 @@ def read_split(workspace: Workspace, corpus_id: str, split_id: str) -> tuple[Spl
             f"than its facts. Run: {split_command(corpus_id, split_id)}"
         )
     return split, facts
+
+
+SPLIT_POLICIES = ("protocol", "speaker-disjoint", "emobox")
+"""What `voxemo split` can make."""
 
 
 def split_command(corpus_id: str, split_id: str) -> str:

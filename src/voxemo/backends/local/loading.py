@@ -94,7 +94,7 @@ def _check_versions() -> None:
         ):
             raise BackendError(
                 f"{needed.name} {version(needed.name)} is installed; the local backend is tested with "
-                f'{needed.name}{needed.specifier}. Run: pip install "voxemo[hf]"'
+                f'{needed.name}{needed.specifier}. In a checkout: pip install -c constraints.txt -e ".[hf]"'
             )
 
 
