@@ -153,7 +153,8 @@ class Board:
     @property
     def split_line(self) -> str:
         """The split, its source and its computed speaker overlap, in a line."""
-        folds = "1 fold" if self.n_folds == 1 else f"{self.n_folds} folds, mean over those answered"
+        over = "mean over those answered" if any(entry.partial for entry in self.entries) else "mean over folds"
+        folds = "1 fold" if self.n_folds == 1 else f"{self.n_folds} folds, {over}"
         return f"split {self.split_id} ({self.split_source}), {folds}; speaker overlap: {self.overlap}"
 
 
@@ -409,7 +410,7 @@ def _notes(
     notes = ["UA and WA: unweighted and weighted accuracy; maF1, miF1: macro and micro F1."] if rule is None else []
     notes.append(f"A failed answer {worth}. Intervals: 95 %, bootstrap{unit}.")
     notes.append(
-        "Uniform guess, train prior and train majority hear no audio; what does not beat them has heard nothing."
+        "Uniform guess, train prior and train majority hear no audio; what does not beat them shows no sign of hearing."
     )
     if rule is not None:
         notes.append(
