@@ -288,6 +288,14 @@ def test_a_run_named_twice_is_shown_once(voxemo: Command, prepared: Path) -> Non
     assert done.out.count("acoustic-baseline│") == 2
 
 
+def test_a_wrong_prompt_is_found_before_anything_is_trained(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
+    done = voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--prompt", "dirct")
+
+    assert done.code == 1
+    assert "Did you mean 'direct'?" in done.err
+    assert not (tmp_path / "home" / "models").exists()
+
+
 def test_a_narrow_terminal_loses_columns_but_no_digit(
     voxemo: Command, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

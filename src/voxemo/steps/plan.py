@@ -101,10 +101,7 @@ def plan_run(
     )
     folds = asked if EVERY_FOLD in cards else tuple(fold_id for fold_id in asked if fold_id in cards)
     card = next(iter(cards.values()))
-    prompts = _render(
-        corpus_card, options.variants or default_variants(card), options.forms or default_forms(corpus_card)
-    )
-    _check_prompts(corpus_card, prompts)
+    prompts = planned_prompts(corpus_card, card, options)
     table = frame(_rows(prepared, split, folds, cards, prompts, options), PLAN)
     if not table.height:
         raise RunError(f"There is nothing to ask: folds {', '.join(folds)} of {split_id} have no test utterances.")
@@ -299,6 +296,19 @@ def _render(corpus: CorpusCard, names: Sequence[str], forms: Sequence[PromptForm
                     text=text,
                 )
             )
+    return prompts
+
+
+def planned_prompts(corpus: CorpusCard, model: ModelCard, options: PlanOptions) -> list[PromptText]:
+    """Every prompt of a run, rendered for the corpus: the protocol's, or those that the user names.
+
+    Raises:
+        UnknownName: a prompt that there is not.
+        RunError: prompts whose answers would be taken for another prompt's.
+    """
+    names, forms = options.variants or default_variants(model), options.forms or default_forms(corpus)
+    prompts = _render(corpus, names, forms)
+    _check_prompts(corpus, prompts)
     return prompts
 
 

@@ -11,7 +11,7 @@ from voxemo.core.errors import RunError
 from voxemo.steps.fold_models import SUPERVISED_BACKENDS, trained_card
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import ParseResult, parse_run
-from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.steps.plan import PlanOptions, plan_run, planned_prompts
 from voxemo.steps.prepare import Progress
 from voxemo.steps.score import ScoreResult, score_run
 from voxemo.steps.split import split_corpus
@@ -57,6 +57,8 @@ def run_line(
     card = lookup.corpus_card(corpus)
     if split_id not in split_ids(workspace, card.corpus_id) and split_id in SPLIT_POLICIES and split_id != "emobox":
         split_corpus(workspace, corpus, policy=split_id)
+    # Before minutes of training, so that a wrong word costs none.
+    planned_prompts(card, lookup.model_card(model), options or PlanOptions())
     _train_missing(workspace, corpus, model, split_id, options, bar)
     run = plan_run(workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command)
     on_plan(run)
