@@ -17,11 +17,13 @@ from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
 from voxemo.core.errors import AnswerFileError, AudioError, NotPrepared, RunError, SplitError, UnknownName
 from voxemo.core.types import Generation, Response
+from voxemo.demo import toy
 from voxemo.splits.policies import split_sha256
 from voxemo.steps.compare import compare_runs
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.steps.prepare import prepare_corpus
 from voxemo.steps.score import score_run
 from voxemo.steps.split import split_corpus
 from voxemo.steps.train import train_model
@@ -118,6 +120,28 @@ def test_planning_on_a_missing_split_says_which_there_are(workspace: Workspace) 
 def test_an_unknown_name_in_a_plan_is_named(workspace: Workspace, given: dict[str, Any], near: str) -> None:
     with pytest.raises(UnknownName, match=near):
         planned(workspace, **given)
+
+
+def test_a_corpus_card_given_by_path_is_the_one_that_the_run_is_about(workspace: Workspace, tmp_path: Path) -> None:
+    card = tmp_path / "toy.toml"
+    text = (Path(toy.__file__).with_name("toy.toml")).read_text(encoding="utf-8")
+    card.write_text(text.replace('version = "1"', 'version = "2"'), encoding="utf-8")
+    root = Path(json.loads(workspace.corpus_root("toy").read_text(encoding="utf-8"))["folder"])
+    prepare_corpus(workspace, str(card), root)
+    split_corpus(workspace, str(card))
+
+    run = plan_run(
+        workspace,
+        tmp_path / "runs",
+        corpus=str(card),
+        model="scripted",
+        options=PlanOptions(forms=("hard",), variants=("direct",)),
+    )
+    infer_run(workspace, run, make_backend=make())
+    parse_run(run)
+
+    assert read_manifest(run).corpus_card.version == "2"
+    assert score_run(workspace, run, resamples=FAST).n_scored == 240
 
 
 def test_a_fold_named_twice_is_one_fold(workspace: Workspace) -> None:

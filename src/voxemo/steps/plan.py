@@ -106,7 +106,16 @@ def plan_run(
     if not table.height:
         raise RunError(f"There is nothing to ask: folds {', '.join(folds)} of {split_id} have no test utterances.")
     manifest = _manifest(
-        prepared, split, split_facts, cards, prompts, table, options, label_source=label_source, command=command
+        corpus_card,
+        prepared,
+        split,
+        split_facts,
+        cards,
+        prompts,
+        table,
+        options,
+        label_source=label_source,
+        command=command,
     )
     run = runs / manifest.run_id
     paths = RunPaths(run)
@@ -134,6 +143,7 @@ def check_split(split: Split, prepared: PreparedCorpus, card: CorpusCard) -> Non
 
 
 def _manifest(
+    corpus: CorpusCard,
     prepared: PreparedCorpus,
     split: Split,
     split_facts: dict[str, Any],
@@ -146,7 +156,6 @@ def _manifest(
     command: str | None,
 ) -> RunManifest:
     card = next(iter(cards.values()))
-    corpus = lookup.corpus_card(split.corpus_id)
     commit, dirty = git_state()
     folds = tuple(table["fold_id"].unique(maintain_order=True))
     protocol = training_kind(card, corpus.corpus_id).replace("_", "-")
