@@ -13,40 +13,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from evidence_listings import LISTED
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard
 from voxemo.corpora.tree import CorpusTree
 
 pytestmark = pytest.mark.evidence
-
-LISTED = (
-    "aesdd",
-    "ased",
-    "asvp-esd",
-    "crema-d",
-    "emns",
-    "emodb",
-    "emotiontalk",
-    "emov-db",
-    "emovo",
-    "emozionalmente",
-    "enterface",
-    "iemocap",
-    "m3ed",
-    "meld",
-    "msp-podcast",
-    "nemo",
-    "oreau",
-    "pavoque",
-    "polish",
-    "ravdess",
-    "resd",
-    "savee",
-    "shemo",
-    "tess",
-    "turev-db",
-    "urdu",
-)
 
 # Rows outside the benchmark subset: column, and the value by which a row is left out.
 LEFT_OUT = {

@@ -8,6 +8,7 @@ import pytest
 
 from voxemo.catalog.lookup import builtin_names, corpus_card
 from voxemo.core.cards import CorpusCard
+from voxemo.core.errors import WrongLayout
 from voxemo.core.types import ParsedUtterance
 from voxemo.corpora import parsers
 from voxemo.corpora.parsers import parser_for, ready_corpora
@@ -106,6 +107,21 @@ def test_files_of_foreign_names_are_left_to_the_report(
 
     assert list(parser_for(corpus_id)(tree)) == parsed
     assert unread_audio(card, tree, parsed) == sorted(strays)
+
+
+def test_a_form_that_only_documents_tell_is_refused_with_what_was_found(
+    corpus_id: str, card: CorpusCard, parsed: list[ParsedUtterance]
+) -> None:
+    wrong = FIXTURES / corpus_id / "wrong"
+    if card.layout == "verified":
+        assert not wrong.exists(), "real files were seen, so there is no doubt to guard against"
+        return
+
+    with pytest.raises(WrongLayout) as caught:
+        describe(card, list(parser_for(corpus_id)(CorpusTree(wrong))))
+
+    assert caught.value.expected
+    assert caught.value.found
 
 
 def test_every_parser_module_has_a_card(corpus_id: str) -> None:

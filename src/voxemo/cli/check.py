@@ -16,13 +16,13 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a corpus folder with its card; write nothing. Exits with 1 when they differ."""
-    from voxemo.steps.prepare import check_corpus
+    from voxemo.steps.check import check_corpus
 
     with progress("reading audio", unit="clips", quiet=as_json) as update:
         result = check_corpus(corpus, root, jobs=jobs, on_progress=update)
     if as_json:
         emit(result.report)
     else:
-        for line in report_lines(result):
+        for line in report_lines(result.card, result.report):
             say(line)
     raise typer.Exit(1 if result.report["differences"] else 0)

@@ -1,14 +1,14 @@
 """`voxemo prepare`: a corpus folder into a checked manifest."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voxemo.cli.common import JobsOption, JsonOption, WorkspaceOption, emit, progress, say, shown_path, workspace_at
 
 if TYPE_CHECKING:
-    from voxemo.steps.prepare import PrepareResult
+    from voxemo.core.cards import CorpusCard
 
 
 def prepare(
@@ -29,15 +29,14 @@ def prepare(
     if as_json:
         emit({**result.report, "written": result.written})
         return
-    for line in report_lines(result):
+    for line in report_lines(result.card, result.report):
         say(line)
     for path in result.written:
         say(f"  wrote {shown_path(path)}")
 
 
-def report_lines(result: "PrepareResult") -> list[str]:
+def report_lines(card: "CorpusCard", report: dict[str, Any]) -> list[str]:
     """What was found in a corpus folder, in a few lines."""
-    card, report = result.card, result.report
     labels = ", ".join(f"{label} {n}" for label, n in report["per_label"].items())
     hours = "" if report["hours"] is None else f", {report['hours']:.2f} h"
     lines = [

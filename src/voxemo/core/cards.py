@@ -37,6 +37,8 @@ class KnownIssue(Document):
     id: Slug
     text: Text
     source: Text
+    utterances: tuple[Text, ...] = ()
+    """Names (without the corpus) of the utterances that a defect of the files concerns, where they are few."""
 
 
 # --- labels ------------------------------------------------------------------------------------------------------
@@ -121,6 +123,10 @@ class Expected(Document):
     """Utterances per canonical label of the corpus's gold label source."""
     per_speaker: dict[str, int] = {}
     """Utterances per speaker, for corpora of few speakers."""
+    sample_rates_hz: tuple[int, ...] = ()
+    """Every rate that the audio as shipped has; empty where it is not known."""
+    n_channels: tuple[int, ...] = ()
+    """Every number of channels that the audio as shipped has; empty where it is not known."""
 
 
 class SplitRule(Document):
@@ -164,6 +170,36 @@ class PaperFacts(Document):
     n_utterances: int
     hours: float
     language: Text
+    subset: Text | None = None
+    """How the paper's set of utterances differs from this card's; `voxemo prepare --subset paper` takes it. None where
+    the two are the same, or where the difference is not known."""
+
+
+class Download(Document):
+    """One file, or the files of one archived record, of an openly downloadable corpus."""
+
+    url: Text | None = None
+    """Address of one file."""
+    doi: Text | None = None
+    """DOI of a Zenodo, figshare or Dataverse record, which publishes a checksum for each of its files."""
+    files: tuple[Text, ...] = ()
+    """Names of the record's files to take; all of them when empty."""
+    checksum: Annotated[str, Field(pattern=r"^(md5|sha1|sha256|sha512):[0-9a-f]+$")] | None = None
+    """What the provider publishes for the file at ``url``; None where nothing is published."""
+    unpack: bool = True
+    """Archives are unpacked; everything else is put into ``folder`` as it is."""
+    folder: str = ""
+    """Folder below the corpus's root that receives the content; the root itself when empty."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.url is None) == (self.doi is None):
+            raise ValueError("a download has either a url or a doi")
+        if self.doi is None and self.files:
+            raise ValueError("files are chosen from the record of a doi")
+        if self.doi is not None and self.checksum is not None:
+            raise ValueError("a record publishes its own checksums; give none beside a doi")
+        return self
 
 
 class Access(Document):
@@ -176,6 +212,14 @@ class Access(Document):
     how: Text
     """What to do to get it, in a sentence."""
     redistributable: bool
+    downloads: tuple[Download, ...] = ()
+    """What `voxemo download` fetches; empty where the corpus has to be asked for or has no steady address."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.downloads and self.kind != "open":
+            raise ValueError("only open corpora can be downloaded without asking")
+        return self
 
 
 class CorpusCard(Document):
@@ -201,6 +245,8 @@ class CorpusCard(Document):
     """Whether real file names were seen, or only the provider's description of them."""
     audio_files: tuple[Text, ...] = Field(min_length=1)
     """Glob patterns, relative to the root, that the corpus's audio matches; they tell corpora apart."""
+    manifest: Text | None = None
+    """Table of utterances (.csv, .jsonl, .parquet), as a path relative to this card: for a corpus without a parser."""
     labels: CorpusLabels
     perception: Perception | None = None
     expected: Expected

@@ -48,8 +48,12 @@ class ParsedUtterance:
     start_s: float | None = None
     end_s: float | None = None
     provider_partition: str | None = None
+    """``train``, ``valid``, ``test``, ``test1`` or ``test2``; or ``fold:<n>``, the test part of fold n, and
+    ``fold:<n>:valid``, its validation part; ``unassigned`` where the provider puts the utterance in no part."""
     excluded_reason: str | None = None
     """Why the benchmark leaves this utterance out, by a filter that the card names."""
+    outside_paper: str | None = None
+    """Why the paper's set lacks this utterance, where that set is known and differs from the benchmark's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from voxemo.catalog.lookup import Parser, builtin_corpus_cards
-from voxemo.core.cards import CorpusCard
-from voxemo.core.errors import CountMismatch, UnmappedLabel, WrongLayout, listing
+from voxemo.core.cards import CorpusCard, Expected
+from voxemo.core.errors import CorpusError, CountMismatch, UnmappedLabel, WrongLayout, listing
 from voxemo.core.ids import utterance_id
 from voxemo.core.types import ParsedUtterance, Utterance
 from voxemo.corpora.probe import Probe, probe
 from voxemo.corpora.tree import CorpusTree, nfc
+
+Subset = Literal["benchmark", "paper"]
+"""``paper``: without the utterances that the paper's set is known to lack (a clash of names, as a rule)."""
 
 UNDETERMINED_LANGUAGE = "und"
 """BCP-47 for a language that is not known: a corpus of several that does not say which one an utterance is in."""
@@ -48,6 +52,7 @@ class PrepareReport:
     """
 
     corpus_id: str
+    subset: Subset
     n_utterances: int
     n_speakers: int
     """Speakers that the files tell apart; 0 where they tell none."""
@@ -100,6 +105,7 @@ def describe(
     probes: Sequence[Probe] | None = None,
     *,
     unread: Iterable[str] = (),
+    subset: Subset = "benchmark",
 ) -> Prepared:
     """Map a parser's rows to the benchmark's labels and count them.
 
@@ -112,8 +118,10 @@ def describe(
         parsed: what the parser yields.
         probes: one per row, in order; None when the audio was not looked at.
         unread: audio files that the parser left.
+        subset: ``paper`` leaves out what the paper's set is known to lack.
 
     Raises:
+        CorpusError: the paper's set is asked for, and how it differs is not known.
         UnmappedLabel: a code that the card neither maps nor drops.
         WrongLayout: two utterances of one name, a path that is no UTF-8, no intended label in a corpus whose gold
             labels are those, or votes that are not finite numbers from 0 up.
@@ -124,15 +132,32 @@ def describe(
     )
     _refuse_unwritable_names(card, parsed)
     _refuse_double_stems(card, [one for one, _ in rows])
-    utterances = tuple(_utterance(card, one, found) for one, found in rows)
+    if subset == "paper":
+        _refuse_unknown_paper_set(card)
+    utterances = tuple(_utterance(card, one, found, subset) for one, found in rows)
     votes = tuple(vote for one, _ in rows for vote in _votes(card, one))
     silent = tuple(
         utterance.utterance_id for utterance, (_, found) in zip(utterances, rows, strict=True) if found.silent
     )
     report = _report(
-        card, utterances, votes, silent=silent, unread=tuple(sorted(unread)), audio_known=probes is not None
+        card,
+        utterances,
+        votes,
+        subset=subset,
+        silent=silent,
+        unread=tuple(sorted(unread)),
+        audio_known=probes is not None,
     )
     return Prepared(utterances=utterances, votes=votes, report=report)
+
+
+def _refuse_unknown_paper_set(card: CorpusCard) -> None:
+    paper = card.paper
+    if paper is None or (paper.subset is None and paper.n_utterances != card.expected.n_utterances):
+        raise CorpusError(
+            f"Which utterances of {card.corpus_id} the paper counts is not known. "
+            f"`voxemo show corpus {card.corpus_id}` lists what is; prepare it without --subset paper."
+        )
 
 
 def _refuse_unwritable_names(card: CorpusCard, parsed: Iterable[ParsedUtterance]) -> None:
@@ -174,9 +199,11 @@ def _canonical(card: CorpusCard, code: str | None) -> str | None:
     return card.labels.raw[code]
 
 
-def _utterance(card: CorpusCard, parsed: ParsedUtterance, found: Probe) -> Utterance:
+def _utterance(card: CorpusCard, parsed: ParsedUtterance, found: Probe, subset: Subset) -> Utterance:
     gold_code = parsed.expressed_raw if card.gold == "expressed" else parsed.perceived_raw
     excluded_reason = parsed.excluded_reason
+    if excluded_reason is None and subset == "paper" and parsed.outside_paper is not None:
+        excluded_reason = f"not in the paper's set: {parsed.outside_paper}"
     if excluded_reason is None and gold_code in card.labels.dropped:
         excluded_reason = f"label dropped: {card.labels.dropped[gold_code]}"
     # Listeners may tie, so a missing perceived label is an answer; what a speaker intended is always known.
@@ -228,36 +255,38 @@ def _report(
     utterances: Sequence[Utterance],
     votes: Sequence[VoteRow],
     *,
+    subset: Subset,
     silent: tuple[str, ...],
     unread: tuple[str, ...],
     audio_known: bool,
 ) -> PrepareReport:
-    subset = [one for one in utterances if one.excluded_reason is None]
-    ids = {one.utterance_id for one in subset}
-    labels = Counter(one.expressed if card.gold == "expressed" else one.perceived for one in subset)
-    speakers = Counter(one.speaker_id for one in subset if one.speaker_id is not None)
+    kept = [one for one in utterances if one.excluded_reason is None]
+    ids = {one.utterance_id for one in kept}
+    labels = Counter(one.expressed if card.gold == "expressed" else one.perceived for one in kept)
+    speakers = Counter(one.speaker_id for one in kept if one.speaker_id is not None)
     by_samples: defaultdict[str, list[str]] = defaultdict(list)
-    for one in subset:
+    for one in kept:
         if one.audio_sha256 is not None:
             by_samples[one.audio_sha256].append(one.utterance_id)
     voted = {rule: {vote.utterance_id for vote in votes if vote.rule == rule} & ids for rule in _vote_rules(card)}
     per_label = {name: labels[name] for name in card.labels.names}
     return PrepareReport(
         corpus_id=card.corpus_id,
-        n_utterances=len(subset),
+        subset=subset,
+        n_utterances=len(kept),
         n_speakers=len(speakers),
-        hours=sum(one.duration_s or 0.0 for one in subset) / 3600 if audio_known else None,
+        hours=sum(one.duration_s or 0.0 for one in kept) / 3600 if audio_known else None,
         per_label=per_label,
         per_speaker=dict(sorted(speakers.items())),
-        labelled={source: sum(getattr(one, source) is not None for one in subset) for source in card.label_sources},
+        labelled={source: sum(getattr(one, source) is not None for one in kept) for source in card.label_sources},
         voted={rule: len(names) for rule, names in voted.items()},
-        n_transcripts=sum(one.transcript is not None for one in subset),
+        n_transcripts=sum(one.transcript is not None for one in kept),
         excluded=dict(sorted(Counter(one.excluded_reason for one in utterances if one.excluded_reason).items())),
-        unusable={one.utterance_id: one.unusable_reason for one in subset if one.unusable_reason is not None},
+        unusable={one.utterance_id: one.unusable_reason for one in kept if one.unusable_reason is not None},
         silent=tuple(name for name in silent if name in ids),
         duplicates=tuple(tuple(group) for group in by_samples.values() if len(group) > 1),
         unread=unread,
-        differences=dict(_differences(card, len(subset), per_label, speakers)),
+        differences=dict(_differences(card, subset, len(kept), per_label, speakers)),
     )
 
 
@@ -266,9 +295,12 @@ def _vote_rules(card: CorpusCard) -> Iterable[str]:
 
 
 def _differences(
-    card: CorpusCard, n_utterances: int, per_label: Mapping[str, int], per_speaker: Mapping[str, int]
+    card: CorpusCard, subset: Subset, n_utterances: int, per_label: Mapping[str, int], per_speaker: Mapping[str, int]
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     expected = card.expected
+    if subset == "paper" and card.paper is not None and card.paper.subset is not None:
+        # The paper's table counts utterances; its numbers of speakers follow other rules than the files'.
+        expected = Expected(n_utterances=card.paper.n_utterances)
     counted: list[tuple[str, int | None, int]] = [
         ("utterances", expected.n_utterances, n_utterances),
         ("speakers", expected.n_speakers, len(per_speaker)),
@@ -358,6 +390,7 @@ def prepare(
     parse: Parser,
     root: Path,
     *,
+    subset: Subset = "benchmark",
     partial: bool = False,
     jobs: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -370,6 +403,7 @@ def prepare(
         card: the corpus's card.
         parse: the corpus's parser.
         root: the corpus folder.
+        subset: ``paper`` leaves out what the paper's set is known to lack.
         partial: go on when the counts differ from the card's; the report says how they do.
         jobs: threads that decode.
         on_progress: called with the utterances probed so far and their total.
@@ -389,14 +423,14 @@ def prepare(
         )
     unread = unread_audio(card, tree, parsed)
     if not partial:
-        check_counts(card, describe(card, parsed).report)
+        check_counts(card, describe(card, parsed, subset=subset).report)
     probes = probe(
         root,
         parsed,
         jobs=jobs,
         on_done=None if on_progress is None else lambda n_done: on_progress(n_done, len(parsed)),
     )
-    return describe(card, parsed, probes, unread=unread)
+    return describe(card, parsed, probes, unread=unread, subset=subset)
 
 
 def unread_audio(card: CorpusCard, tree: CorpusTree, parsed: Iterable[ParsedUtterance]) -> list[str]:

@@ -7,12 +7,14 @@ can be opened.
 
 import csv
 import io
+import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from voxemo.audio.load import LFS_POINTER
 from voxemo.core.errors import CorpusError, CorpusNotFound, WrongLayout, listing
@@ -163,6 +165,17 @@ class CorpusTree:
             raise self.wrong_layout(f"a table in {str(path)!r}", f"{cause} in line {reader.line_num}") from cause
         return rows
 
+    def read_json(self, path: str | PurePosixPath) -> Any:
+        """Read a JSON file.
+
+        Raises:
+            WrongLayout: as ``read_text``; or it is no JSON.
+        """
+        try:
+            return json.loads(self.read_text(path))
+        except (ValueError, RecursionError) as cause:
+            raise self.wrong_layout(f"JSON in {str(path)!r}", f"{cause}") from cause
+
     def _what_is_near(self, path: str) -> str:
         folder = path.rpartition("/")[0]
         beside = self._entries(folder + "/") if folder else self.top_level()
@@ -173,6 +186,26 @@ class CorpusTree:
     def wrong_layout(self, expected: str, found: str, hint: str = "") -> WrongLayout:
         """The error to raise where this corpus's files or tables are not as expected."""
         return WrongLayout(self.corpus_id, expected=expected, found=found, hint=hint)
+
+
+def nearest_copies(paths: Iterable[PurePosixPath], *, n_parts: int = 1) -> tuple[PurePosixPath, ...]:
+    """Of files that occur more than once below a root, keep the copy nearest to it; sorted.
+
+    Some archives hold the whole corpus again in an inner folder.
+
+    Args:
+        paths: relative to the root.
+        n_parts: how many last parts of a path make it the same file: 1 where the bare name tells, 2 where the folder
+            is needed too.
+
+    >>> copies = [PurePosixPath("again/a/1.wav"), PurePosixPath("a/1.wav"), PurePosixPath("a/2.wav")]
+    >>> [str(path) for path in nearest_copies(copies)]
+    ['a/1.wav', 'a/2.wav']
+    """
+    nearest: dict[tuple[str, ...], PurePosixPath] = {}
+    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
+        nearest.setdefault(tuple(map(nfc, path.parts[-n_parts:])), path)
+    return tuple(sorted(nearest.values()))
 
 
 def _is_hidden(name: str) -> bool:

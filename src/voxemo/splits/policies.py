@@ -32,6 +32,10 @@ DEFAULT_SEED = 2026
 """For cards whose own rule needs no seed: the validation part still does."""
 FOLD_PREFIX = "fold:"
 """A provider partition ``fold:3`` is the test part of fold 3 and in the training part of every other fold."""
+FOLD_VALID = ":valid"
+"""``fold:3:valid`` is the validation part of fold 3 and in the training part of every other fold."""
+UNASSIGNED = "unassigned"
+"""The provider ships the utterance but puts it in no part; it is in no fold."""
 
 
 # --- chance and shares -------------------------------------------------------------------------------------------
@@ -139,7 +143,8 @@ def provider(utterances: Sequence[Utterance], *, label_source: LabelSource, seed
     """Take the partitions that the corpus ships with.
 
     ``provider_partition`` is ``train``, ``valid``, ``test``, ``test1`` or ``test2`` and gives one fold called ``1``;
-    or ``fold:<name>`` throughout, and each name is the test part of its fold.
+    or it is ``fold:<name>`` or ``fold:<name>:valid`` throughout: the test or the validation part of that fold, which
+    every other fold trains on. ``unassigned`` utterances are in no fold.
 
     Raises:
         SplitError: an utterance has no partition or one of another name, both forms are mixed, or a part is empty.
@@ -153,6 +158,7 @@ def provider(utterances: Sequence[Utterance], *, label_source: LabelSource, seed
             f"{len(parts[''])} of {len(index)} utterances have no provider partition: {listing(sorted(parts['']))}. "
             "A provider split needs one for each; `voxemo prepare` reads them with the corpus."
         )
+    parts.pop(UNASSIGNED, None)
     folded = [part for part in parts if part.startswith(FOLD_PREFIX)]
     strange = [p for p in parts if p not in ("train", "valid") and not is_test_partition(p) and p not in folded]
     if strange or (folded and len(folded) < len(parts)):
@@ -160,15 +166,36 @@ def provider(utterances: Sequence[Utterance], *, label_source: LabelSource, seed
             f"The provider partitions {listing(sorted(strange or parts))} do not make a split: expected train, valid, "
             f"test, test1, test2, or {FOLD_PREFIX}<name> for every utterance."
         )
-    if folded:
-        tests = {part.removeprefix(FOLD_PREFIX): parts[part] for part in sorted(folded, key=_natural)}
-        return _test_each(tests, index, label_source=label_source, seed=seed)
-    return (make_fold("1", parts, index, label_source=label_source, seed=seed),)
+    if not folded:
+        return (make_fold("1", parts, index, label_source=label_source, seed=seed),)
+    placed = frozenset(name for members in parts.values() for name in members)
+    numbers = {part.removeprefix(FOLD_PREFIX).removesuffix(FOLD_VALID) for part in folded}
+    return tuple(
+        _provider_fold(number, parts, placed, index, label_source=label_source, seed=seed)
+        for number in sorted(numbers, key=_natural)
+    )
+
+
+def _provider_fold(
+    number: str,
+    parts: Mapping[str, list[str]],
+    placed: frozenset[str],
+    index: Mapping[str, Utterance],
+    *,
+    label_source: LabelSource,
+    seed: int,
+) -> Fold:
+    test = parts.get(f"{FOLD_PREFIX}{number}", [])
+    valid = parts.get(f"{FOLD_PREFIX}{number}{FOLD_VALID}", [])
+    train = placed - set(test) - set(valid)
+    return make_fold(
+        number, {"train": train, "valid": valid, "test": test}, index, label_source=label_source, seed=seed
+    )
 
 
 def _natural(name: str) -> tuple[int, str]:
-    """Sort ``fold:10`` after ``fold:9``."""
-    return (len(name), name) if name.removeprefix(FOLD_PREFIX).isdecimal() else (1 << 30, name)
+    """Sort fold ``10`` after fold ``9``."""
+    return (len(name), name) if name.isdecimal() else (1 << 30, name)
 
 
 # --- rule 2: at random -------------------------------------------------------------------------------------------

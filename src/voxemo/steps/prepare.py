@@ -21,27 +21,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class PrepareResult:
-    """What `prepare` or `check` found."""
+    """What `prepare` found."""
 
     card: CorpusCard
     report: dict[str, Any]
     written: tuple[Path, ...]
-    """Files written; none for `check`."""
-
-
-def check_corpus(
-    corpus: str, root: Path, *, jobs: int | None = None, on_progress: Progress | None = None
-) -> PrepareResult:
-    """Read a corpus folder against its card and write nothing. Differences are in the report, not raised.
-
-    Raises:
-        CorpusError: the folder is missing or not this corpus's, or uses labels that the card does not know.
-    """
-    card = lookup.corpus_card(corpus)
-    prepared = corpus_prepare.prepare(
-        card, parser_for(card.corpus_id), root, partial=True, jobs=jobs, on_progress=on_progress
-    )
-    return PrepareResult(card, asdict(prepared.report), ())
+    """Files written."""
 
 
 def prepare_corpus(
@@ -49,6 +34,7 @@ def prepare_corpus(
     corpus: str,
     root: Path,
     *,
+    subset: corpus_prepare.Subset = "benchmark",
     partial: bool = False,
     jobs: int | None = None,
     on_progress: Progress | None = None,
@@ -59,16 +45,18 @@ def prepare_corpus(
         workspace: where the manifest goes.
         corpus: name of the corpus.
         root: folder as the provider ships it.
+        subset: ``paper`` leaves out what the paper's set is known to lack.
         partial: go on when utterances are missing; the report and every run made from it say so.
         jobs: decoding threads; all cores by default.
         on_progress: called while the audio is read.
 
     Raises:
-        CorpusError: as `check_corpus`, and CountMismatch when counts differ from the card and ``partial`` is off.
+        CorpusError: the folder is missing or not this corpus's, it uses labels that the card does not know, or its
+            counts differ from the card's and ``partial`` is off.
     """
     card = lookup.corpus_card(corpus)
     prepared = corpus_prepare.prepare(
-        card, parser_for(card.corpus_id), root, partial=partial, jobs=jobs, on_progress=on_progress
+        card, parser_for(card.corpus_id), root, subset=subset, partial=partial, jobs=jobs, on_progress=on_progress
     )
     unusable = prepared.report.unusable
     if unusable and len(unusable) == prepared.report.n_utterances:
