@@ -26,7 +26,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt tests/example_plugin/pyproject.toml | $(VENV)/bin/python
 	@echo "installing voxemo with everything that the tests need (a few minutes)"
-	$(PIP) -e ".[baseline,hf,dev]"
+	$(PIP) -e ".[audformat,baseline,hf,dev]"
 	$(PIP) -e tests/example_plugin
 	@touch $@
 

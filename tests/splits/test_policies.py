@@ -77,6 +77,24 @@ def test_provider_folds_test_each_session_in_turn_and_in_natural_order() -> None
     assert [len(fold.partitions["test"]) for fold in folds] == list(range(2, 12))
 
 
+def test_a_provider_fold_may_ship_its_own_validation_part() -> None:
+    parts = {"fold:1": 3, "fold:1:valid": 2, "fold:2": 5, "fold:2:valid": 4}
+
+    folds = policies.provider(in_parts(parts), label_source="perceived", seed=1)
+
+    assert sizes(folds) == [{"train": 9, "valid": 2, "test": 3}, {"train": 5, "valid": 4, "test": 5}]
+    assert {name.rpartition("_")[0] for name in folds[0].partitions["train"]} == {"urdu/fold:2", "urdu/fold:2:valid"}
+
+
+def test_what_the_provider_assigns_to_no_part_is_in_no_fold() -> None:
+    utterances = in_parts({"train": 10, "test": 4, "unassigned": 3})
+
+    folds = policies.provider(utterances, label_source="perceived", seed=1)
+
+    assert sizes(folds) == [{"train": 8, "valid": 2, "test": 4}]
+    assert checks.check_folds(folds, utterances, label_source="perceived") == ["fold 1 leaves out 3 of 17 utterances"]
+
+
 @pytest.mark.parametrize(
     ("partitions", "said"),
     [

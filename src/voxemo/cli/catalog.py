@@ -1,6 +1,8 @@
 """`voxemo list` and `voxemo show`: the facts of the benchmark."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,12 +11,14 @@ from voxemo.cli.common import JsonOption, console, emit, print_table, say, table
 from voxemo.core.errors import UnknownName
 
 FORMS = ("hard", "distribution", "sft")
-LISTS = ("corpus", "model", "prompt", "metric", "backend")
-SHOWN = ("corpus", "model", "prompt", "metric", "schema")
+LISTS = ("corpus", "language", "model", "prompt", "metric", "backend")
+SHOWN = ("corpus", "model", "prompt", "metric", "schema", "transfer")
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(help="corpus, model, prompt, metric or backend.", show_default=False)],
+    kind: Annotated[
+        str, typer.Argument(help="corpus, language, model, prompt, metric or backend.", show_default=False)
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """List what there is, with what matters about each."""
@@ -22,6 +26,7 @@ def list_names(
         raise UnknownName("kind", kind, LISTS)
     rows = {
         "corpus": _corpora,
+        "language": _languages,
         "model": _models,
         "prompt": _prompts,
         "metric": _metrics,
@@ -66,6 +71,21 @@ def _corpora() -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _languages() -> list[dict[str, str]]:
+    from voxemo.catalog import lookup
+    from voxemo.catalog.transfer import language_groups
+
+    return [
+        {
+            "language": group.language,
+            "corpora": ", ".join(group.corpora),
+            "labels of all": ", ".join(group.common_labels),
+            "labels of any": str(len(group.labels)),
+        }
+        for group in language_groups(lookup.builtin_corpus_cards())
+    ]
 
 
 def _models() -> list[dict[str, str]]:
@@ -128,8 +148,14 @@ def _backends() -> list[dict[str, str]]:
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="corpus, model, prompt, metric or schema.", show_default=False)],
-    name: Annotated[str, typer.Argument(help="Name of it, or path to a card.", show_default=False)],
+    kind: Annotated[str, typer.Argument(help="corpus, model, prompt, metric, schema or transfer.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of it, or path to a card; for transfer SOURCE:TARGET, two corpora or two languages.",
+            show_default=False,
+        ),
+    ],
     corpus: Annotated[str | None, typer.Option("--corpus", help="Corpus whose labels a prompt names.")] = None,
     form: Annotated[str, typer.Option("--form", help="hard, distribution, or sft (with its targets).")] = "hard",
     as_json: JsonOption = False,
@@ -148,6 +174,8 @@ def show(
         if name not in rows:
             raise UnknownName("metric", name, tuple(rows))
         emit(rows[name]) if as_json else say("\n".join(f"{key}: {value}" for key, value in rows[name].items()))
+    elif kind == "transfer":
+        _show_transfer(name, as_json)
     elif kind in ("corpus", "model"):
         from voxemo.catalog import lookup
 
@@ -159,6 +187,44 @@ def show(
             say("\n".join(_outline(content)))
     else:
         raise UnknownName("kind", kind, SHOWN)
+
+
+def _show_transfer(pair: str, as_json: bool) -> None:
+    from voxemo.catalog import lookup, transfer
+
+    source, colon, target = pair.partition(":")
+    if not (source and colon and target):
+        raise typer.BadParameter(f"a transfer is written SOURCE:TARGET, such as crema-d:iemocap or en:pl; got {pair!r}")
+    cards = lookup.builtin_corpus_cards()
+    if {source, target} & {group.language for group in transfer.language_groups(cards)}:
+        between = transfer.languages_shift(source, target, cards)
+        if as_json:
+            emit(asdict(between))
+            return
+        say(f"{source} to {target}")
+        say(f"  labels shared: {_names(between.shared_labels)}")
+        for corpus_id, labels in between.targets:
+            say(f"  {corpus_id} can test: {_names(labels)}")
+        return
+    shift = transfer.corpus_shift(lookup.corpus_card(source), lookup.corpus_card(target))
+    if as_json:
+        emit({**asdict(shift), "changed": shift.changed})
+        return
+    say(f"{source} to {target}: {_names(shift.changed)} {'change' if len(shift.changed) != 1 else 'changes'}")
+    say(f"  labels shared: {_names(shift.shared_labels)} (against the source's, the target's set: {shift.label_set})")
+    say(f"  labels that the source cannot teach: {_names(shift.unseen_labels)}")
+    for what, (before, after) in {
+        "setting": shift.setting,
+        "elicitation": shift.elicitation,
+        "recording": shift.recording,
+        "label source": shift.label_source,
+        "language": (_names(shift.languages[0]), _names(shift.languages[1])),
+    }.items():
+        say(f"  {what}: {before.replace('_', ' ')} to {after.replace('_', ' ')}")
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
 
 
 def _show_prompt(name: str, corpus: str | None, form: str, as_json: bool) -> None:

@@ -46,7 +46,7 @@ class VoxEmoError(Exception):
 class UnknownName(VoxEmoError, LookupError):
     """A name that no card, plugin or file answers to."""
 
-    LISTED = ("corpus", "model", "prompt", "metric", "backend")
+    LISTED = ("corpus", "language", "model", "prompt", "metric", "backend")
     """Kinds that `voxemo list` shows."""
 
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:

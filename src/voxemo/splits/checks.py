@@ -111,6 +111,31 @@ def speaker_overlap(folds: Sequence[Fold], speakers: Mapping[str, str | None]) -
     )
 
 
+def session_overlap(folds: Sequence[Fold], sessions: Mapping[str, str | None]) -> tuple[int, int]:
+    """Count the sessions (dialogues, episodes, recordings) that a fold has in training and in test.
+
+    Where files name no speakers, a session that is in both tells that its speakers are.
+
+    Args:
+        folds: at least one.
+        sessions: utterance id to session id; None or absent where the corpus does not tell.
+
+    Returns:
+        Test sessions that are also in training, in at least one fold; and all test sessions.
+
+    >>> fold = Fold(fold_id="1", partitions={"train": ("a", "b"), "test": ("c", "d")})
+    >>> session_overlap([fold], {"a": "talk 1", "b": "talk 2", "c": "talk 1", "d": "talk 3"})
+    (1, 2)
+    """
+    shared: set[str] = set()
+    tested: set[str] = set()
+    for fold in folds:
+        in_test = {session for name in tested_utterances(fold) if (session := sessions.get(name)) is not None}
+        tested |= in_test
+        shared |= in_test & {sessions.get(name) for name in training_utterances(fold)}
+    return len(shared), len(tested)
+
+
 # --- sizes and labels --------------------------------------------------------------------------------------------
 
 
