@@ -22,6 +22,11 @@ from voxemo.core.errors import AudioError
 
 RATES = st.sampled_from([8_000, 11_025, 16_000, 22_050, 24_414, 44_100, 48_000, 96_000]) | st.integers(8_000, 96_000)
 CHANNELS = st.integers(1, 6)
+SIGNATURES = [
+    *[b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM"],
+    *[b"\x00\x00\x00\x20ftypisom", b"\x00\x00\x00\x00mdat", b"\x1aE\xdf\xa3", b"RIFF\x00\x10\x00\x00AVI LIST"],
+    *[b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\x00\x00\x01\xba", b"\xff\xf1\x50\x80", b"#!AMR\n", b"wvpk"],
+]
 
 
 def tone(frequency_hz: float, *, rate: int, channels: int, n_frames: int) -> Decoded:
@@ -91,7 +96,7 @@ def test_two_neighbouring_segments_make_up_the_file(tmp_path_factory, cut: int, 
 
 
 @settings(deadline=None)
-@given(junk=st.binary(max_size=400), signature=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM"]))
+@given(junk=st.binary(max_size=400), signature=st.sampled_from(SIGNATURES))
 def test_arbitrary_bytes_are_refused_or_decoded_and_nothing_else(tmp_path_factory, junk, signature: bytes) -> None:
     path = tmp_path_factory.mktemp("junk") / "a.wav"
     path.write_bytes(signature + junk)
@@ -113,6 +118,14 @@ def test_mono_at_16_khz_passes_bit_for_bit(tmp_path: Path, name: str, subtype: s
     waveform = load_audio(write(tmp_path / name, samples, subtype=subtype))
 
     np.testing.assert_array_equal(waveform, samples[:, 0])
+
+
+def test_16_bits_are_read_as_libsndfile_itself_scales_them(tmp_path: Path) -> None:
+    every_value = np.arange(-(2**15), 2**15).astype(np.int16)
+    path = tmp_path / "a.wav"
+    sf.write(path, np.stack([every_value, every_value[::-1]], axis=1), SAMPLE_RATE_HZ)
+
+    np.testing.assert_array_equal(decode(path).samples, sf.read(path, dtype="float32")[0])
 
 
 def test_one_recording_has_one_hash_in_every_lossless_format(tmp_path: Path) -> None:
@@ -193,20 +206,20 @@ def flac_declaring_too_much() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("content", "reason", "kind"),
     [
-        (b"", "the file is empty (0 bytes)"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull"),
-        (b"RIFF\x00\x00\x00\x00WAVEnonsense", "cannot be decoded (libsndfile:"),
-        (b"<!DOCTYPE html><html>404</html>", "cannot be decoded"),
-        (encoded("WAV", noise())[:1_000], "cut short: 956 of the 3200 bytes of audio"),
-        (encoded("FLAC", noise(16_000))[:9_000], "cannot be decoded (libsndfile:"),
-        (encoded("MP3", noise(48_000))[:9_000], "cut short"),
-        (encoded("WAV", noise()[:0]), "zero frames"),
-        (flac_declaring_too_much(), "its header declares"),
-        (b"\x00\x00\x00\x20ftypM4A " + bytes(99), "an MP4 or M4A file"),
-        (b"\x1aE\xdf\xa3" + bytes(99), "a Matroska or WebM file"),
-        (b"RIFF\x00\x10\x00\x00AVI LIST" + bytes(99), "other containers are not supported yet"),
+        (b"", "the file is empty (0 bytes)", "empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull", "pointer"),
+        (b"RIFF\x00\x00\x00\x00WAVEnonsense", "cannot be decoded (libsndfile:", "undecodable"),
+        (b"<!DOCTYPE html><html>404</html>", "cannot be decoded", "undecodable"),
+        (encoded("WAV", noise())[:1_000], "cut short: 956 of the 3200 bytes of audio", "truncated"),
+        (encoded("FLAC", noise(16_000))[:9_000], "cannot be decoded (libsndfile:", "undecodable"),
+        (encoded("MP3", noise(48_000))[:9_000], "cut short", "truncated"),
+        (encoded("WAV", noise()[:0]), "zero frames", "zero_length"),
+        (flac_declaring_too_much(), "its header declares", "undecodable"),
+        (b"\x00\x00\x00\x20ftypM4A " + bytes(99), "cannot be decoded (FFmpeg: ", "undecodable"),
+        (b"\x1aE\xdf\xa3" + bytes(99), "cannot be decoded (FFmpeg: ", "undecodable"),
+        (b"RIFF\x00\x10\x00\x00AVI LIST" + bytes(99), "cannot be decoded (FFmpeg: ", "undecodable"),
     ],
     ids=[
         "empty",
@@ -223,7 +236,9 @@ def flac_declaring_too_much() -> bytes:
         "avi",
     ],
 )
-def test_what_is_no_whole_recording_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_what_is_no_whole_recording_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, reason: str, kind: str
+) -> None:
     path = tmp_path / "clip.wav"
     path.write_bytes(content)
 
@@ -231,6 +246,7 @@ def test_what_is_no_whole_recording_is_refused_with_the_reason(tmp_path: Path, c
         load_audio(path)
 
     assert reason in caught.value.reason
+    assert caught.value.kind == kind
     assert str(caught.value).startswith("clip.wav: ")
     assert str(tmp_path) not in str(caught.value)
 
@@ -247,12 +263,13 @@ def test_a_missing_file_a_folder_and_a_headerless_file_are_refused(tmp_path: Pat
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "samples.raw").write_bytes(bytes(3_200))
 
-    with pytest.raises(AudioError, match=r"gone\.wav: there is no such file"):
+    with pytest.raises(AudioError, match=r"gone\.wav: there is no such file") as gone:
         decode(tmp_path / "gone.wav")
-    with pytest.raises(AudioError, match=r"folder\.wav: it cannot be opened"):
+    with pytest.raises(AudioError, match=r"folder\.wav: it cannot be opened") as folder:
         decode(tmp_path / "folder.wav")
-    with pytest.raises(AudioError, match=r"samples\.raw: it cannot be decoded"):
+    with pytest.raises(AudioError, match=r"samples\.raw: it cannot be decoded") as headerless:
         decode(tmp_path / "samples.raw")
+    assert [error.value.kind for error in (gone, folder, headerless)] == ["missing", "unreadable", "undecodable"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -260,8 +277,9 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
     samples = noise()
     samples[100] = value
 
-    with pytest.raises(AudioError, match="infinite or not numbers"):
+    with pytest.raises(AudioError, match="infinite or not numbers") as caught:
         decode(write(tmp_path / "a.wav", samples, subtype="FLOAT"))
+    assert caught.value.kind == "not_numbers"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def prepared(voxemo: Command, corpus: Path) -> Path:
 # --- what is there -----------------------------------------------------------------------------------------------
 
 
-VERBS = "list show check prepare split train plan infer parse score report run compare demo"
+VERBS = "list show check new prepare split train plan infer parse score report run compare demo"
 
 
 @pytest.mark.parametrize("words", [("--help",), ()], ids=["asked", "no words"])
@@ -52,7 +52,7 @@ def test_help_names_every_verb(voxemo: Command, words: tuple[str, ...]) -> None:
         assert f" {verb} " in done.out
 
 
-@pytest.mark.parametrize("kind", ["corpus", "model", "prompt", "metric", "backend"])
+@pytest.mark.parametrize("kind", ["corpus", "language", "model", "prompt", "metric", "backend"])
 def test_every_list_is_shown_and_is_json_on_request(voxemo: Command, kind: str) -> None:
     assert voxemo("list", kind).code == 0
 
@@ -61,11 +61,28 @@ def test_every_list_is_shown_and_is_json_on_request(voxemo: Command, kind: str) 
     assert len(rows) >= 3
 
 
-def test_list_corpus_says_which_are_ready(voxemo: Command) -> None:
-    rows = {row["corpus"]: row["ready"] for row in json.loads(voxemo("list", "corpus", "--json").out)}
+def test_list_corpus_says_whose_layout_was_seen(voxemo: Command) -> None:
+    rows = {row["corpus"]: row["layout"] for row in json.loads(voxemo("list", "corpus", "--json").out)}
 
-    assert rows["urdu"] == rows["turev-db"] == rows["crema-d"] == rows["toy"] == "yes"
+    assert (rows["urdu"], rows["biic-podcast"]) == ("verified", "documented")
     assert len(set(rows) & set(lookup.builtin_names("corpora"))) == 35
+
+
+@pytest.mark.parametrize(
+    ("pair", "told"),
+    [
+        ("crema-d:iemocap", "crema-d to iemocap: label set, audio source, label source change"),
+        ("en:pl", "polish can test: angry, fear, neutral"),
+    ],
+)
+def test_show_transfer_says_what_lies_between_two_corpora_or_languages(voxemo: Command, pair: str, told: str) -> None:
+    assert told in voxemo("show", "transfer", pair).out
+    assert json.loads(voxemo("show", "transfer", pair, "--json").out)["shared_labels"]
+
+
+@pytest.mark.parametrize("pair", ["crema-d", "crema-d:", "en:xx", "crema-d:nowhere"])
+def test_a_transfer_of_unknown_ends_is_refused(voxemo: Command, pair: str) -> None:
+    assert voxemo("show", "transfer", pair).code == 1
 
 
 def test_show_prompt_prints_exactly_what_the_model_gets(voxemo: Command) -> None:

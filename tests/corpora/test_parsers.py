@@ -1,15 +1,10 @@
 import pytest
 
 from voxemo.catalog.lookup import corpus_card
-from voxemo.core.errors import CorpusError, UnknownName
+from voxemo.core.errors import UnknownName
 from voxemo.core.types import ParsedUtterance
 from voxemo.corpora import parsers
-from voxemo.corpora.parsers import crema_d, parser_for, ready_corpora
-
-
-def test_the_first_three_corpora_are_ready() -> None:
-    assert {"crema-d", "turev-db", "urdu"} <= set(ready_corpora())
-    assert list(ready_corpora()) == sorted(ready_corpora())
+from voxemo.corpora.parsers import crema_d, parser_for
 
 
 def test_a_hyphen_in_an_id_is_an_underscore_in_the_module() -> None:
@@ -21,20 +16,10 @@ def test_an_unknown_corpus_gets_the_nearest_name() -> None:
         parser_for("cremad")
 
 
-def test_a_card_without_a_parser_says_which_corpora_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsers, "_has_module", lambda corpus_id: corpus_id in {"urdu", "turev-db"})
-    monkeypatch.setattr(parsers, "corpus_names", lambda: ("crema-d", "turev-db", "urdu"))
-
-    with pytest.raises(CorpusError, match=r"crema-d has a card, but its parser.*Ready are 'turev-db', 'urdu'\."):
-        parser_for("crema-d")
-
-
 def test_a_plugin_brings_its_own_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(tree: object) -> list[ParsedUtterance]:
         return []
 
-    monkeypatch.setattr(parsers, "corpus_names", lambda: ("mine", "urdu"))
     monkeypatch.setattr(parsers, "corpus_plugin", lambda name: (corpus_card("urdu"), parse))
 
     assert parser_for("mine") is parse
-    assert ready_corpora() == ("mine", "urdu")

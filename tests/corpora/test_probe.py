@@ -1,13 +1,31 @@
+import base64
+import io
+import pickle
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voxemo.audio.load import decode, samples_sha256
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.probe import BATCH, Probe, probe, probe_utterance
+from voxemo.corpora.probe import (
+    BATCH,
+    BATCHES_PER_PROCESS,
+    Probe,
+    _answer,
+    _start_helper,
+    clipped_share,
+    probe,
+    probe_utterance,
+)
 
 
 def utterance(path: str, **facts) -> ParsedUtterance:
@@ -16,11 +34,18 @@ def utterance(path: str, **facts) -> ParsedUtterance:
 
 def test_a_probe_tells_length_rate_channels_and_hash(tmp_path: Path, record) -> None:
     path = record("a/1.wav", seconds=0.25, rate=44_100, channels=2)
+    decoded = decode(path)
 
     found = probe_utterance(tmp_path, utterance("a/1.wav"))
 
     assert found == Probe(
-        duration_s=0.25, sample_rate_hz=44_100, n_channels=2, audio_sha256=samples_sha256(decode(path)), silent=False
+        duration_s=0.25,
+        sample_rate_hz=44_100,
+        n_channels=2,
+        audio_sha256=samples_sha256(decoded),
+        peak=float(np.abs(decoded.samples).max()),
+        clipped=0.0,
+        silent=False,
     )
 
 
@@ -66,6 +91,7 @@ def test_broken_audio_is_a_reason_among_the_others(tmp_path: Path, record) -> No
     assert "Git LFS pointer" in reasons[2]
     assert "cannot be decoded" in reasons[3]
     assert reasons[4] == "there is no such file"
+    assert [found.unusable_kind for found in probes] == ["empty", None, "pointer", "undecodable", "missing"]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +109,188 @@ def test_silence_is_what_no_listener_could_hear(tmp_path: Path, wave: np.ndarray
     sf.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
 
     assert probe_utterance(tmp_path, utterance("a.wav")).silent is silent
+
+
+@pytest.mark.parametrize(
+    ("wave", "share"),
+    [
+        ([0.0, 1.0, 1.0, 1.0, 0.0, 0.0], 3 / 6),
+        ([0.0, 1.0, 1.0, 0.0, 1.0, 1.0], 0.0),
+        ([-1.0, -1.0, -1.0, -1.0, 1.0, 1.0], 4 / 6),
+        ([1.0, 1.0, -1.0, -1.0, 1.0, -1.0], 0.0),
+        ([1.2, 1.1, 1.3, 0.0, 0.0, 0.0], 3 / 6),
+        ([0.98, 0.98, 0.98, 0.97, 0.98, 0.98], 3 / 6),
+        ([0.96, 0.96, 0.96, 0.0, 0.0, 0.0], 0.0),
+        ([0.98, 0.99, 0.98, 0.99, 0.98, 0.99], 0.0),
+    ],
+    ids=["three", "twice two", "negative", "both signs", "beyond", "below full scale", "quiet", "not flat"],
+)
+def test_clipping_is_three_samples_in_a_row_at_the_edge(tmp_path: Path, wave: list[float], share: float) -> None:
+    sf.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+
+    found = probe_utterance(tmp_path, utterance("a.wav"))
+
+    assert found.clipped == pytest.approx(share)
+    assert found.peak == pytest.approx(np.abs(wave).max())
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "ULAW", "ALAW"])
+@pytest.mark.parametrize("gain", [1.0, 4.0])
+def test_a_wave_turned_up_too_far_is_clipped_in_every_format(tmp_path: Path, subtype: str, gain: float) -> None:
+    wave = np.clip(gain * np.sin(np.arange(8_000)), -1, 1)
+    sf.write(tmp_path / "a.wav", np.stack([wave, 0.1 * wave], axis=1), 16_000, subtype=subtype)
+
+    found = probe_utterance(tmp_path, utterance("a.wav"))
+
+    assert (found.clipped > 0.2) is (gain > 1)
+
+
+@given(wave=st.lists(st.sampled_from([-1.0, -0.99, 0.0, 0.5, 0.99, 1.0]), min_size=1, max_size=60))
+def test_clipping_is_the_same_backwards_and_upside_down(wave: list[float]) -> None:
+    samples = np.array(wave, np.float32)[:, None]
+
+    share = clipped_share(samples)
+
+    assert share == clipped_share(samples[::-1]) == clipped_share(-samples)
+    assert share == clipped_share(np.concatenate([samples, samples], axis=1))
+    assert 0 <= share <= 1
+
+
+# --- several processes -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, record) -> list[ParsedUtterance]:
+    """Enough for two more processes; the same few files again and again, some of them broken."""
+    for number in range(20):
+        record(f"{number}.wav", seconds=(number + 1) / 1_000, seed=number)
+    (tmp_path / "20.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVE")
+    (tmp_path / "21.wav").touch()
+    votes = MappingProxyType({"all": {"A": 1.0}})
+    names = [f"{number % 23}.wav" for number in range(3 * BATCHES_PER_PROCESS * BATCH)]
+    return [utterance(name, start_s=0.0 if at % 2 else None, votes_raw=votes) for at, name in enumerate(names)]
+
+
+@pytest.fixture
+def wait_for_help(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[list[object]], bool]], list[object]]:
+    """Lets this process probe nothing before what came from the others is as the test wants it."""
+
+    def wait_until(enough: Callable[[list[object]], bool]) -> list[object]:
+        came: list[object] = []
+        helped = threading.Event()
+        load = pickle.load
+
+        def loading(file) -> object:
+            if enough(came):
+                helped.set()
+            came.append(load(file))
+            return came[-1]
+
+        def waiting(root: Path, one: ParsedUtterance) -> Probe:
+            assert helped.wait(60)
+            return probe_utterance(root, one)
+
+        monkeypatch.setattr("voxemo.corpora.probe.pickle.load", loading)
+        monkeypatch.setattr("voxemo.corpora.probe.probe_utterance", waiting)
+        return came
+
+    return wait_until
+
+
+def test_several_processes_find_what_one_finds_in_the_same_order(tmp_path: Path, corpus, wait_for_help) -> None:
+    alone = probe(tmp_path, corpus, jobs=1)
+    done: list[int] = []
+    came = wait_for_help(lambda came: any(isinstance(answer, list) for answer in came))
+
+    together = probe(tmp_path, corpus, jobs=3, on_done=done.append)
+
+    assert together == alone
+    assert any(isinstance(answer, list) for answer in came)
+    assert done == sorted(set(done))
+    assert done[-1] == len(corpus)
+
+
+@pytest.mark.parametrize(
+    "program", ["raise SystemExit", "import sys; sys.stdout.write('nonsense'); sys.stdout.flush()"]
+)
+def test_what_a_helper_does_not_do_is_done_here(tmp_path: Path, corpus, monkeypatch, program: str) -> None:
+    monkeypatch.setattr("voxemo.corpora.probe.HELPER", program)
+
+    assert probe(tmp_path, corpus, jobs=3) == probe(tmp_path, corpus, jobs=1)
+
+
+def test_a_helper_that_dies_over_a_batch_leaves_it_to_this_process(
+    tmp_path: Path, corpus, monkeypatch, wait_for_help
+) -> None:
+    alone = probe(tmp_path, corpus, jobs=1)
+    ready = base64.b64encode(pickle.dumps("ready")).decode()
+    program = (
+        "import base64, pickle, sys; read = lambda: pickle.load(sys.stdin.buffer); read(), read(); "
+        f"sys.stdout.buffer.write(base64.b64decode({ready!r})); sys.stdout.flush(); read()"
+    )
+    monkeypatch.setattr("voxemo.corpora.probe.HELPER", program)
+    came = wait_for_help(lambda came: came == ["ready"])
+
+    together = probe(tmp_path, corpus, jobs=2)
+
+    assert came == ["ready"]
+    assert together == alone
+
+
+def test_a_machine_without_room_for_processes_is_enough(tmp_path: Path, corpus, monkeypatch) -> None:
+    monkeypatch.setattr("voxemo.corpora.probe.sys.executable", str(tmp_path / "no python"))
+
+    assert len(probe(tmp_path, corpus, jobs=3)) == len(corpus)
+
+
+def test_a_script_without_a_main_guard_may_probe_with_several_processes(tmp_path: Path, corpus) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from voxemo.core.types import ParsedUtterance\n"
+        "from voxemo.corpora.probe import probe\n"
+        "print('once')\n"
+        f"parsed = [ParsedUtterance(stem='0', audio_path='0.wav')] * {len(corpus)}\n"
+        "print(len(probe(Path('.'), parsed, jobs=3)))\n"
+    )
+
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stdout, run.stderr) == (0, f"once\n{len(corpus)}\n", "")
+
+
+def test_an_interrupt_ends_the_other_processes_too(tmp_path: Path, corpus, monkeypatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = _start_helper
+
+    def starting() -> subprocess.Popen[bytes] | None:
+        helper = start()
+        started.extend([] if helper is None else [helper])
+        return helper
+
+    def interrupt(n_done: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voxemo.corpora.probe._start_helper", starting)
+
+    with pytest.raises(KeyboardInterrupt):
+        probe(tmp_path, corpus, jobs=3, on_done=interrupt)
+
+    assert len(started) == 2
+    assert all(helper.returncode is not None for helper in started)
+
+
+def test_the_program_of_a_helper_answers_until_nothing_more_is_asked(tmp_path: Path, record) -> None:
+    record("a.wav")
+    asked = [("a.wav", None, None), ("a.wav", 0.01, 0.02), ("gone.wav", None, None)]
+    requests = io.BytesIO(b"".join(pickle.dumps(value) for value in (tmp_path, asked, asked[:1])))
+    answers = io.BytesIO()
+
+    _answer(requests, answers)
+
+    answers.seek(0)
+    expected = [probe_utterance(tmp_path, utterance(path, start_s=s, end_s=e)) for path, s, e in asked]
+    assert [pickle.load(answers) for _ in range(3)] == ["ready", expected, expected[:1]]
 
 
 def test_an_interrupt_does_not_wait_for_the_rest_of_the_corpus(tmp_path: Path, record, monkeypatch) -> None:

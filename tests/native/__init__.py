@@ -7,7 +7,8 @@ may define
 - ``tree(rows, evidence)``: path to content, instead of empty files under the listed paths;
 - ``expected(row, evidence)``: fields of ``ParsedUtterance`` that the parser must yield for a row, instead of
   ``audio_path``, the gold label source's raw code and ``speaker_id``; ``excluded_reason`` is compared by whether there
-  is one, unless text is given; None for a row that the parser must not yield;
+  is one, unless text is given; None for a row that the parser must not yield; with ``stem`` where several rows share
+  a file and a start;
 - ``DIFFERENCES``: what the card's counts and the listing differ in, where the listing is not the whole subset.
 """
 

@@ -1,5 +1,7 @@
 """Name or path to card: the built-in files first, then entry points, then a file path.
 
+The cards that a workspace keeps of prepared corpora come last, where a caller gives them.
+
 Built-in cards and plugins share one space of names: two origins for one name is an error that names both. A name with
 a path separator or the ending of a card file is read as a path.
 """
@@ -7,11 +9,12 @@ a path separator or the ending of a card file is read as a path.
 import csv
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -55,7 +58,8 @@ def _validate(content: object, document: type[AnyDocument], place: str) -> AnyDo
         raise CardError(place, problems) from cause
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether a name means a card's file: it has a path separator or the ending of one."""
     return "/" in name or "\\" in name or name.endswith(CARD_ENDINGS)
 
 
@@ -130,24 +134,30 @@ def corpus_plugin(name: str) -> tuple[CorpusCard, Parser] | None:
     return card, parse
 
 
-def corpus_card(name: str) -> CorpusCard:
+def corpus_card(name: str, *, prepared: Mapping[str, Path] = MappingProxyType({})) -> CorpusCard:
     """The card of a corpus, by name or path.
+
+    Args:
+        name: a path is read as a file; a name means a built-in card, else a plugin's, else one of ``prepared``.
+        prepared: corpus to the card that a workspace keeps of it.
 
     Raises:
         UnknownName: no card, plugin or file answers to the name.
         DuplicateName: a plugin claims a built-in name.
         CardError: the card does not fit the schema.
     """
-    if _is_path(name):
+    if is_path(name):
         return read_document(Path(name), CorpusCard)
     builtin = builtin_names("corpora")
     _refuse_double("corpus", name, builtin, CORPORA_GROUP)
     if name in builtin:
         return _builtin_corpus_card(name)
     plugin = corpus_plugin(name)
-    if plugin is None:
-        raise UnknownName("corpus", name, corpus_names())
-    return plugin[0]
+    if plugin is not None:
+        return plugin[0]
+    if name in prepared:
+        return read_document(prepared[name], CorpusCard)
+    raise UnknownName("corpus", name, sorted({*corpus_names(), *prepared}))
 
 
 @cache
@@ -186,7 +196,7 @@ def model_card(name: str) -> ModelCard:
         UnknownName: no card or file answers to the name.
         CardError: the card does not fit the schema.
     """
-    if _is_path(name):
+    if is_path(name):
         return read_document(Path(name), ModelCard)
     if name not in model_names():
         raise UnknownName("model", name, model_names())
@@ -214,14 +224,14 @@ def prompt(name: str) -> tuple[PromptVariant, PromptTemplate]:
         UnknownName: no prompt or file answers to the name.
         CardError: a file does not fit its schema.
     """
-    if _is_path(name):
+    if is_path(name):
         path = Path(name)
     elif name in builtin_names("prompts"):
         path = CATALOG / "prompts" / f"{name}.toml"
     else:
         raise UnknownName("prompt", name, prompt_names())
     variant = read_document(path, PromptVariant)
-    if _is_path(variant.template):
+    if is_path(variant.template):
         template_path = path.parent / variant.template
     else:
         template_path = CATALOG / "prompts" / f"_{variant.template}.toml"

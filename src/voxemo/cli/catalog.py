@@ -3,12 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, console, emit, print_table, say, table
+from voxemo.cli.common import JsonOption, WorkspaceOption, console, emit, print_table, say, table, workspace_at
 from voxemo.core.errors import UnknownName
+
+if TYPE_CHECKING:
+    from voxemo.store.layout import Workspace
 
 FORMS = ("hard", "distribution", "sft")
 LISTS = ("corpus", "language", "model", "prompt", "metric", "backend")
@@ -19,13 +22,14 @@ def list_names(
     kind: Annotated[
         str, typer.Argument(help="corpus, language, model, prompt, metric or backend.", show_default=False)
     ],
+    workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what there is, with what matters about each."""
+    """List what there is, with what matters about each; of corpora, those of your own in the workspace too."""
     if kind not in LISTS:
         raise UnknownName("kind", kind, LISTS)
     rows = {
-        "corpus": _corpora,
+        "corpus": lambda: _corpora(workspace_at(workspace)),
         "language": _languages,
         "model": _models,
         "prompt": _prompts,
@@ -40,26 +44,26 @@ def list_names(
     headers = list(rows[0])
     print_table(console(), table(headers, [[str(row[name]) for name in headers] for row in rows]))
     if kind == "corpus":
-        ready = sum(row["ready"] == "yes" for row in rows)
         own = len(set(lookup.builtin_names("corpora")) & {row["corpus"] for row in rows})
-        say(f"{own} corpora of the benchmark, {len(rows) - own} from plugins and the demo; {ready} are ready.")
-        say("The others have a card, but no parser yet. `voxemo show corpus NAME` says how to get one.")
+        say(f"{own} corpora of the benchmark, {len(rows) - own} from plugins, the demo and you.")
+        say("documented: no real label file was seen, and another form than the documented one is refused.")
+        say("`voxemo show corpus NAME` prints every fact about one; `voxemo download NAME` says how to get it.")
     if kind == "model":
         say("untested: voxemo does not run it yet; `voxemo show model NAME` says what it needs.")
 
 
-def _corpora() -> list[dict[str, str]]:
+def _corpora(workspace: "Workspace") -> list[dict[str, str]]:
     from voxemo.catalog import lookup
-    from voxemo.corpora.parsers import ready_corpora
+    from voxemo.steps.corpora import find_card
+    from voxemo.store.workspace import prepared_cards
 
-    ready = set(ready_corpora())
+    own = set(prepared_cards(workspace)) - set(lookup.corpus_names())
     rows = []
-    for name in lookup.corpus_names():
-        card = lookup.corpus_card(name)
+    for name in sorted({*lookup.corpus_names(), *own}):
+        card = find_card(workspace, name)
         rows.append(
             {
                 "corpus": name,
-                "ready": "yes" if name in ready else "no",
                 "language": ", ".join(card.languages),
                 "setting": card.setting.replace("_", " ") + (", synthetic" if card.synthetic else ""),
                 "labels": str(len(card.labels.names)),
@@ -67,6 +71,7 @@ def _corpora() -> list[dict[str, str]]:
                 "votes": "yes" if card.perception is not None and card.perception.votes_released else "no",
                 "utterances": str(card.expected.n_utterances or "-"),
                 "split": card.split.policy,
+                "layout": card.layout,
                 "access": card.access.kind,
             }
         )
@@ -158,11 +163,12 @@ def show(
     ],
     corpus: Annotated[str | None, typer.Option("--corpus", help="Corpus whose labels a prompt names.")] = None,
     form: Annotated[str, typer.Option("--form", help="hard, distribution, or sft (with its targets).")] = "hard",
+    workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print a card, a JSON Schema, or exactly the text that a model gets."""
     if kind == "prompt":
-        _show_prompt(name, corpus, form, as_json)
+        _show_prompt(name, corpus, form, workspace_at(workspace), as_json)
     elif kind == "schema":
         from voxemo.core.cards import SCHEMAS, json_schema
 
@@ -178,8 +184,9 @@ def show(
         _show_transfer(name, as_json)
     elif kind in ("corpus", "model"):
         from voxemo.catalog import lookup
+        from voxemo.steps.corpora import find_card
 
-        card = lookup.corpus_card(name) if kind == "corpus" else lookup.model_card(name)
+        card = find_card(workspace_at(workspace), name) if kind == "corpus" else lookup.model_card(name)
         content = card.model_dump(mode="json", exclude_none=True)
         if as_json:
             emit(content)
@@ -227,18 +234,19 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _show_prompt(name: str, corpus: str | None, form: str, as_json: bool) -> None:
+def _show_prompt(name: str, corpus: str | None, form: str, workspace: "Workspace", as_json: bool) -> None:
     from voxemo.catalog import lookup
     from voxemo.core.ids import sha256_text
     from voxemo.prompts.render import render_prompt
     from voxemo.prompts.sft import training_pair
+    from voxemo.steps.corpora import find_card
 
     if form not in FORMS:
         raise UnknownName("form", form, FORMS)
     variant, template = lookup.prompt(name)
     if corpus is None:
         raise typer.BadParameter("a prompt names a corpus's labels: give --corpus NAME")
-    label_set = lookup.corpus_card(corpus).label_set(lookup.label_table())
+    label_set = find_card(workspace, corpus).label_set(lookup.label_table())
     targets: dict[str, str] = {}
     if form == "sft":
         pairs = {n: training_pair(n, variant=variant, template=template, label_set=label_set) for n in label_set.names}

@@ -16,7 +16,9 @@ from voxemo.cli import (
     check,
     compare,
     demo,
+    download,
     infer,
+    new,
     parse,
     plan,
     prepare,
@@ -61,6 +63,8 @@ def _root(
 app.command("list")(catalog.list_names)
 app.command("show")(catalog.show)
 app.command("check")(check.check)
+app.command("download")(download.download)
+app.command("new")(new.new)
 app.command("prepare")(prepare.prepare)
 app.command("split")(split.split)
 app.command("train")(train.train)

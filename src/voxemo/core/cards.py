@@ -180,16 +180,23 @@ class Download(Document):
 
     url: Text | None = None
     """Address of one file."""
+    name: Text | None = None
+    """Name to keep that file under, where the address does not end in one."""
     doi: Text | None = None
     """DOI of a Zenodo, figshare or Dataverse record, which publishes a checksum for each of its files."""
     files: tuple[Text, ...] = ()
     """Names of the record's files to take; all of them when empty."""
     checksum: Annotated[str, Field(pattern=r"^(md5|sha1|sha256|sha512):[0-9a-f]+$")] | None = None
     """What the provider publishes for the file at ``url``; None where nothing is published."""
+    size_bytes: int | None = Field(default=None, gt=0)
+    """What all of it takes before it is unpacked, where the provider states it."""
     unpack: bool = True
     """Archives are unpacked; everything else is put into ``folder`` as it is."""
     folder: str = ""
-    """Folder below the corpus's root that receives the content; the root itself when empty."""
+    """Folder below the corpus's root that receives the content; the root itself when empty. An archive whose only
+    top folder has this name already is not put into a second one."""
+    inner: dict[Text, str] = {}
+    """Archives in the archive, to the folder that receives their content; both paths are below the corpus's root."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -197,8 +204,16 @@ class Download(Document):
             raise ValueError("a download has either a url or a doi")
         if self.doi is None and self.files:
             raise ValueError("files are chosen from the record of a doi")
-        if self.doi is not None and self.checksum is not None:
-            raise ValueError("a record publishes its own checksums; give none beside a doi")
+        if self.doi is not None and (self.checksum is not None or self.name is not None):
+            raise ValueError("a record publishes its own checksums and names; give none beside a doi")
+        if self.inner and not self.unpack:
+            raise ValueError("inner archives are found by unpacking the outer one")
+        for path in (self.folder, *self.inner, *self.inner.values()):
+            if path.startswith("/") or "\\" in path or ":" in path or ".." in path.split("/"):
+                raise ValueError(f"{path!r} is no path below the corpus's root")
+        for name in (self.name or "", *self.files):
+            if "/" in name or "\\" in name:
+                raise ValueError(f"{name!r} is no bare file name")
         return self
 
 
@@ -276,7 +291,8 @@ class CorpusCard(Document):
         aliases: dict[str, str] = {}
         translations: dict[str, str] = {}
         for name in self.labels.names:
-            entry = table.labels[name]
+            # A user's own corpus may have a label that the shared table lacks; its card says which words mean it.
+            entry = table.labels.get(name, LabelEntry())
             aliases.update(dict.fromkeys(entry.aliases, name))
             for words in entry.translations.values():
                 translations.update(dict.fromkeys(words, name))

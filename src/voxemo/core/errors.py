@@ -11,8 +11,13 @@
     ├── CorpusError
     │   ├── CorpusNotFound   no such folder
     │   ├── WrongLayout      a folder that does not look like this corpus
+    │   ├── ManifestError    a table of utterances that does not say what its columns ask for
     │   ├── UnmappedLabel    a provider's code that the card neither maps nor drops
     │   ├── CountMismatch    other counts on disk than on the card
+    │   ├── DownloadError    a file that cannot be fetched, or an archive that cannot be unpacked
+    │   │   ├── NoConnection      a host that cannot be reached, or drops the connection again and again
+    │   │   ├── ChecksumMismatch  a file that is not the one its provider published
+    │   │   └── UnsafeArchive     an archive with an entry that would be written outside its folder
     │   └── NotPrepared      `voxemo prepare` has not run
     ├── AudioError           a file that cannot be decoded, or that changed since `prepare`
     ├── SplitError           a division into folds that cannot be made or does not fit
@@ -26,6 +31,7 @@ A bad *model answer* is never an error: it is a ``ParsedPrediction`` with ``stat
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Literal, TypeAlias
 
 
 def listing(names: Sequence[str], *, most: int = 3) -> str:
@@ -127,13 +133,48 @@ class WrongLayout(CorpusError):
         self.corpus_id, self.expected, self.found, self.hint = corpus_id, expected, found, hint
 
 
+class ManifestError(CorpusError, ValueError):
+    """A table of utterances, such as a user makes, that does not say what its columns ask for."""
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        expected: str,
+        found: str,
+        line: int | None = None,
+        column: str | None = None,
+        hint: str = "",
+    ) -> None:
+        # The rows of a Parquet table have no lines.
+        row = "row" if table.endswith(".parquet") else "line"
+        place = [table, *([f"{row} {line}"] if line is not None else []), *([f"column {column!r}"] if column else [])]
+        super().__init__(f"{', '.join(place)}: expected {expected}, found {found}." + (f" {hint}" if hint else ""))
+        self.table, self.line, self.column = table, line, column
+        self.expected, self.found, self.hint = expected, found, hint
+
+    def among(self, n_rows: int) -> "ManifestError":
+        """The same error, saying that it is the first of several rows that cannot be read."""
+        hint = f"{self.hint} {n_rows} rows cannot be read; this is the first.".strip()
+        return ManifestError(
+            self.table, expected=self.expected, found=self.found, line=self.line, column=self.column, hint=hint
+        )
+
+
 class UnmappedLabel(CorpusError, LookupError):
     """A provider's code that the card neither maps nor drops."""
 
-    def __init__(self, *, corpus_id: str, code: str, known: Sequence[str]) -> None:
+    def __init__(
+        self,
+        *,
+        corpus_id: str,
+        code: str,
+        known: Sequence[str],
+        hint: str = "Add it to [labels.raw] or, with a reason, to [labels.dropped].",
+    ) -> None:
         super().__init__(
             f"Corpus {corpus_id} uses the raw label {code!r}, which its card neither maps nor drops "
-            f"(known: {listing(sorted(known))}). Add it to [labels.raw] or, with a reason, to [labels.dropped]."
+            f"(known: {listing(sorted(known)) or 'none'}). {hint}"
         )
         self.corpus_id, self.code, self.known = corpus_id, code, tuple(known)
 
@@ -150,6 +191,44 @@ class CountMismatch(CorpusError):
         self.corpus_id, self.differences = corpus_id, dict(differences)
 
 
+class DownloadError(CorpusError):
+    """A file of a corpus that cannot be fetched, or an archive that cannot be unpacked."""
+
+
+class NoConnection(DownloadError):
+    """A host that cannot be reached, or that drops the connection again and again."""
+
+    def __init__(self, host: str, why: str, *, url: str, place: str) -> None:
+        super().__init__(
+            f"There is no connection to {host} ({why}). Run the same command again later, it goes on where it stopped; "
+            f"or download {url} by hand, put it at {place}, and then run it."
+        )
+        self.host, self.why, self.url, self.place = host, why, url, place
+
+
+class ChecksumMismatch(DownloadError):
+    """A file that is not the one its provider published, or not the one that was fetched."""
+
+    def __init__(self, name: str, *, expected: str, found: str, set_aside: str) -> None:
+        super().__init__(
+            f"{name} is not the expected file: its checksum is {found}, expected is {expected}. It was not unpacked, "
+            f"and now lies at {set_aside}. Run the same command again to fetch it anew; if that ends here again, the "
+            "provider has changed the file: please report it."
+        )
+        self.name, self.expected, self.found, self.set_aside = name, expected, found, set_aside
+
+
+class UnsafeArchive(DownloadError):
+    """An archive with an entry that would be written outside its folder, or that is no file."""
+
+    def __init__(self, archive: str, entry: str, why: str) -> None:
+        super().__init__(
+            f"The archive {archive} holds {entry!r}, {why}. Nothing of it was unpacked. No corpus needs such an entry: "
+            "do not trust this copy; get another, or look at it with care."
+        )
+        self.archive, self.entry, self.why = archive, entry, why
+
+
 class NotPrepared(CorpusError):
     """The workspace has no manifest of this corpus."""
 
@@ -160,12 +239,28 @@ class NotPrepared(CorpusError):
         self.corpus_id = corpus_id
 
 
+AudioProblem: TypeAlias = Literal[
+    "missing",  # there is no such file
+    "unreadable",  # it cannot be opened: a folder, or no permission
+    "empty",  # 0 bytes
+    "pointer",  # Git LFS left a note where the audio should be
+    "undecodable",  # damaged, or of no known format
+    "truncated",  # shorter than it says itself
+    "no_audio",  # a container, such as a video, without a stream of audio
+    "zero_length",  # whole, but not even one sample at 16 kHz
+    "not_numbers",  # samples that are infinite or not numbers
+    "outside",  # a segment that the file does not reach
+    "changed",  # other samples than at `voxemo prepare`
+]
+"""What can be wrong with audio, for programs; ``AudioError.reason`` says it to people."""
+
+
 class AudioError(VoxEmoError):
     """A file that cannot be decoded, or whose samples changed since `voxemo prepare`."""
 
-    def __init__(self, place: str, reason: str) -> None:
+    def __init__(self, place: str, reason: str, *, kind: AudioProblem = "undecodable") -> None:
         super().__init__(f"{place}: {reason}")
-        self.place, self.reason = place, reason
+        self.place, self.reason, self.kind = place, reason, kind
 
 
 class SplitError(VoxEmoError):

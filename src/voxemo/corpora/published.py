@@ -275,5 +275,7 @@ class _Finder:
         name = unicodedata.normalize("NFC", record.key.removeprefix(self._prefix))
         candidates = [name, PurePosixPath(name).stem]
         if record.wav is not None and record.start_s is None:
-            candidates.append(_parts(record.wav)[-1])
+            parts = _parts(record.wav)
+            # Where file names repeat, an utterance's name has the folder too, whatever the user's copy calls it.
+            candidates += [parts[-1], "/".join(parts[-2:])]
         return next((self._by_stem[stem] for stem in candidates if stem in self._by_stem), None)

@@ -27,6 +27,7 @@ from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.prompts.render import render_prompt
 from voxemo.splits.checks import is_test_partition
 from voxemo.splits.policies import utterances_sha256
+from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import EVERY_FOLD, SUPERVISED_BACKENDS, fold_cards, training_kind, training_overlap
 from voxemo.store.files import write_text
 from voxemo.store.layout import RunPaths, Workspace
@@ -81,7 +82,7 @@ def plan_run(
         UnknownName, NotPrepared, SplitError, RunError: as the message says.
     """
     options = options or PlanOptions()
-    corpus_card = lookup.corpus_card(corpus)
+    corpus_card = find_card(workspace, corpus)
     prepared = read_prepared(workspace, corpus_card)
     split, split_facts = read_split(workspace, corpus_card.corpus_id, split_id)
     check_split(split, prepared, corpus_card)
@@ -217,7 +218,7 @@ def _manifest(
         package_versions=package_versions(),
         training_overlap=training_overlap(card, corpus),
         partial=_partial(prepared, split, split_facts["n_placed"], corpus, folds, options),
-        deviations=_deviations(corpus, card, prompts, options, split, label_source),
+        deviations=_deviations(corpus, card, prompts, options, split, label_source, prepared),
     )
 
 
@@ -448,8 +449,13 @@ def _deviations(
     options: PlanOptions,
     split: Split,
     label_source: str,
+    prepared: PreparedCorpus,
 ) -> tuple[str, ...]:
     found = []
+    if prepared.report.get("subset") == "paper" and corpus.paper is not None and corpus.paper.subset is not None:
+        ours = corpus.expected.n_utterances
+        theirs = f"the paper's set of {len(prepared.benchmark)} utterances"
+        found.append(f"{theirs} instead of the benchmark's{'' if ours is None else f' {ours}'}")
     standard = asdict(Generation())
     changed = {name: value for name, value in asdict(options.generation).items() if value != standard[name]}
     if changed:

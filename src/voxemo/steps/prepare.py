@@ -1,7 +1,8 @@
 """Corpus folder to manifest."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,21 @@ from voxemo.audio.load import decoder_versions
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard
 from voxemo.core.errors import CorpusError
+from voxemo.core.types import LabelSource
 from voxemo.corpora import prepare as corpus_prepare
-from voxemo.corpora.parsers import parser_for
-from voxemo.store.layout import Workspace
+from voxemo.corpora.audformat_database import HEADER, read_audformat
+from voxemo.corpora.manifest import Manifest, manifest_bytes, manifest_parser
+from voxemo.corpora.new_card import (
+    PLACEHOLDER_LABELS,
+    check_own_card,
+    draft_card,
+    map_codes,
+    refuse_unknown_codes,
+    to_fill_in,
+)
+from voxemo.steps.corpora import check_new_name, find_source
+from voxemo.store.files import write_atomically
+from voxemo.store.layout import CORPUS_TABLE, Workspace
 from voxemo.store.tables import VOTES, frame
 from voxemo.store.workspace import write_prepared
 
@@ -27,6 +40,8 @@ class PrepareResult:
     report: dict[str, Any]
     written: tuple[Path, ...]
     """Files written."""
+    notes: tuple[str, ...] = ()
+    """What the user of a corpus of their own should know, in words."""
 
 
 def prepare_corpus(
@@ -43,7 +58,7 @@ def prepare_corpus(
 
     Args:
         workspace: where the manifest goes.
-        corpus: name of the corpus.
+        corpus: name of the corpus, or path to a card; a card that names a ``manifest`` is read with that table.
         root: folder as the provider ships it.
         subset: ``paper`` leaves out what the paper's set is known to lack.
         partial: go on when utterances are missing; the report and every run made from it say so.
@@ -53,11 +68,122 @@ def prepare_corpus(
     Raises:
         CorpusError: the folder is missing or not this corpus's, it uses labels that the card does not know, or its
             counts differ from the card's and ``partial`` is off.
+        ManifestError, CardError, DuplicateName: a user's own card or table cannot be used.
     """
-    card = lookup.corpus_card(corpus)
+    source = find_source(workspace, corpus, skip_missing=partial)
+    notes: tuple[str, ...] = ()
+    if source.manifest is not None:
+        check_own_card(source.card, source.manifest.utterances, str(source.place))
+        notes = own_notes(source.card, source.manifest)
     prepared = corpus_prepare.prepare(
-        card, parser_for(card.corpus_id), root, subset=subset, partial=partial, jobs=jobs, on_progress=on_progress
+        source.card, source.parse, root, subset=subset, partial=partial, jobs=jobs, on_progress=on_progress
     )
+    kept = workspace.corpus_card(source.card.corpus_id)
+    own = source.manifest is not None and source.place is not None and source.place.resolve() != kept.resolve()
+    return _write(workspace, source.card, root, prepared, card_file=source.place if own else None, notes=notes)
+
+
+def prepare_audformat(
+    workspace: Workspace,
+    database: Path,
+    *,
+    name: str | None = None,
+    table: str | None = None,
+    column: str | None = None,
+    label_source: LabelSource | None = None,
+    mapped: Mapping[str, str] | None = None,
+    dropped: Mapping[str, str] | None = None,
+    root: Path | None = None,
+    partial: bool = False,
+    jobs: int | None = None,
+    on_progress: Progress | None = None,
+) -> PrepareResult:
+    """Make a corpus of an audformat database: a card and a table of utterances, then as ``prepare_corpus``.
+
+    Card and table are kept in the workspace; the card may be edited there, and given by its path or name afterwards.
+
+    Args:
+        workspace: where everything goes.
+        database: folder with ``db.yaml``.
+        name: of the corpus; the database's own by default.
+        table: with the emotions; found by itself where there is one.
+        column: of the emotions; found by itself where there is one.
+        label_source: whose labels they are; needed unless only raters' answers are there.
+        mapped: code to label, where the code is no word that the shared label table knows.
+        dropped: code to the reason why it is left out.
+        root: folder of the audio; the database's by default.
+        partial: go on when audio is missing; the report and every run made from it say so.
+        jobs: decoding threads; all cores by default.
+        on_progress: called while the audio is read.
+
+    Raises:
+        MissingDependency: the extra ``audformat`` is not installed.
+        DuplicateName: the name is that of a corpus that voxemo or a plugin brings.
+        CorpusError: as ``read_audformat`` and ``prepare_corpus`` do; UnmappedLabel names the codes that nobody knows.
+    """
+    read = read_audformat(database, words=lookup.label_table(), table=table, column=column, label_source=label_source)
+    corpus_id = check_new_name(name or read.name, f"the audformat database {database}")
+    codes = map_codes(
+        read.utterances, table=lookup.label_table(), given=mapped, dropped=dropped, meanings=read.meanings
+    )
+    first = shlex.quote(next(iter(codes.unknown), ""))
+    hint = (
+        f"Say what each means, as in --map {first}=angry, or leave it out with a reason, as in --drop {first}=unclear."
+    )
+    refuse_unknown_codes(corpus_id, codes, hint=hint)
+    card = draft_card(
+        corpus_id,
+        read.utterances,
+        codes=codes,
+        facts=read.facts,
+        manifest=CORPUS_TABLE,
+        source=f"{', '.join(read.columns)} of the database, and its header",
+    )
+    check_own_card(card, read.utterances, f"of {corpus_id}")
+    manifest = Manifest(HEADER, read.utterances)
+    audio = root or read.folder
+    prepared = corpus_prepare.prepare(
+        card,
+        manifest_parser(manifest, skip_missing=partial),
+        audio,
+        partial=partial,
+        jobs=jobs,
+        on_progress=on_progress,
+    )
+    path = workspace.corpus_table(corpus_id)
+    content = manifest_bytes(read.utterances, path.suffix)
+    write_atomically(path, lambda file: file.write(content))
+    result = _write(workspace, card, audio, prepared, notes=own_notes(card, manifest))
+    return replace(result, written=(path, *result.written))
+
+
+def own_notes(card: CorpusCard, manifest: Manifest) -> tuple[str, ...]:
+    """What the user of a corpus of their own should know about its card and table."""
+    known = {*lookup.label_table().labels, *PLACEHOLDER_LABELS}
+    strange = [name for name in card.labels.names if name not in known]
+    places = to_fill_in(card)
+    found = []
+    if places:
+        found.append(f"the card still holds placeholders: {', '.join(places)}")
+    if strange:
+        found.append(
+            f"labels that the shared table lacks: {', '.join(strange)}; answers are read by these very words and those "
+            "of [labels.aliases]"
+        )
+    if manifest.ignored:
+        found.append(f"columns of your own, not read: {', '.join(manifest.ignored)}")
+    return tuple(found)
+
+
+def _write(
+    workspace: Workspace,
+    card: CorpusCard,
+    root: Path,
+    prepared: corpus_prepare.Prepared,
+    *,
+    card_file: Path | None = None,
+    notes: tuple[str, ...] = (),
+) -> PrepareResult:
     unusable = prepared.report.unusable
     if unusable and len(unusable) == prepared.report.n_utterances:
         name, reason = next(iter(unusable.items()))
@@ -72,10 +198,12 @@ def prepare_corpus(
         utterances=prepared.utterances,
         votes=frame((asdict(row) for row in prepared.votes), VOTES),
         report={**asdict(prepared.report), "decoder_versions": decoder_versions()},
+        card_file=card_file,
     )
     written = (
         workspace.utterances(card.corpus_id),
         workspace.votes(card.corpus_id),
         workspace.prepare_report(card.corpus_id),
+        workspace.corpus_card(card.corpus_id),
     )
-    return PrepareResult(card, report, written)
+    return PrepareResult(card, report, written, notes)

@@ -8,6 +8,7 @@ from typing import Any
 
 from voxemo.catalog import lookup
 from voxemo.core.errors import RunError
+from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import SUPERVISED_BACKENDS, trained_card
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import ParseResult, parse_run
@@ -54,7 +55,7 @@ def run_line(
     Raises:
         VoxEmoError: as the steps do; RunError when requests could not be asked.
     """
-    card = lookup.corpus_card(corpus)
+    card = find_card(workspace, corpus)
     if split_id not in split_ids(workspace, card.corpus_id) and split_id in SPLIT_POLICIES and split_id != "emobox":
         split_corpus(workspace, corpus, policy=split_id)
     # Before minutes of training, so that a wrong word costs none.
@@ -79,7 +80,7 @@ def _train_missing(
     card = lookup.model_card(model)
     if card.backend not in SUPERVISED_BACKENDS or card.training is not None:
         return
-    corpus_id = lookup.corpus_card(corpus).corpus_id
+    corpus_id = find_card(workspace, corpus).corpus_id
     split, facts = read_split(workspace, corpus_id, split_id)
     asked = (options.folds if options is not None else None) or tuple(fold.fold_id for fold in split.folds)
     missing = tuple(

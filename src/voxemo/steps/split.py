@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard
 from voxemo.core.errors import SplitError, UnknownName
 from voxemo.core.types import Split
 from voxemo.corpora.published import emobox_split
 from voxemo.splits import checks, policies
+from voxemo.steps.corpora import find_card
 from voxemo.store.layout import Workspace
 from voxemo.store.workspace import SPLIT_POLICIES, read_prepared, write_split
 
@@ -41,7 +41,7 @@ def split_corpus(
         SplitError: the policy is unknown or cannot be applied to this corpus.
         NotPrepared: `prepare` has not run.
     """
-    card = lookup.corpus_card(corpus)
+    card = find_card(workspace, corpus)
     if policy not in SPLIT_POLICIES:
         raise UnknownName("split policy", policy, SPLIT_POLICIES)
     if policy == "emobox" and emobox is None:

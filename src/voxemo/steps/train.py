@@ -10,6 +10,7 @@ from voxemo.catalog import lookup
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError, UnknownName
 from voxemo.core.types import Utterance
+from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import SUPERVISED_BACKENDS
 from voxemo.steps.plan import check_split
 from voxemo.steps.prepare import Progress
@@ -59,7 +60,7 @@ def train_model(
             f"{base.model_id} (backend {base.backend!r}) is not trained by this version; "
             f"these are: {', '.join(SUPERVISED_BACKENDS)}."
         )
-    card = lookup.corpus_card(corpus)
+    card = find_card(workspace, corpus)
     prepared = read_prepared(workspace, card)
     split, facts = read_split(workspace, card.corpus_id, split_id)
     check_split(split, prepared, card)

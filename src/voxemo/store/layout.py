@@ -6,6 +6,9 @@ from pathlib import Path
 
 import platformdirs
 
+CORPUS_CARD = "card.json"
+CORPUS_TABLE = "manifest.csv"
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -22,6 +25,14 @@ class Workspace:
     def corpus_root(self, corpus_id: str) -> Path:
         """Where the corpus's audio lies on this machine; one file each, so that two commands never share one."""
         return self.root / "corpora" / corpus_id / "root.json"
+
+    def corpus_card(self, corpus_id: str) -> Path:
+        """The card that the corpus was prepared with."""
+        return self.root / "corpora" / corpus_id / CORPUS_CARD
+
+    def corpus_table(self, corpus_id: str) -> Path:
+        """The table of utterances of a corpus that came in another form, such as audformat; beside its card."""
+        return self.root / "corpora" / corpus_id / CORPUS_TABLE
 
     def utterances(self, corpus_id: str) -> Path:
         """The manifest: one row per utterance."""

@@ -12,7 +12,7 @@ from voxemo.core.ids import sha256_lines
 from voxemo.core.types import Split, Utterance
 from voxemo.splits.policies import split_sha256
 from voxemo.store.files import read_json, write_json
-from voxemo.store.layout import Workspace
+from voxemo.store.layout import CORPUS_CARD, Workspace
 from voxemo.store.tables import (
     SPLIT,
     UTTERANCES,
@@ -73,8 +73,19 @@ def write_prepared(
     utterances: tuple[Utterance, ...],
     votes: pl.DataFrame,
     report: dict[str, Any],
+    card_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Write a prepared corpus and remember where its audio lies; returns the report as written."""
+    """Write a prepared corpus with its card, and remember where its audio lies; returns the report as written.
+
+    Args:
+        workspace: where it goes.
+        card: the corpus's card.
+        root: the folder of its audio.
+        utterances: every one, excluded and unusable ones too.
+        votes: a row per utterance, counting rule and code.
+        report: what `prepare` found.
+        card_file: where a user's own card lies, so that the corpus can be prepared again by its name.
+    """
     content = {
         "corpus_id": card.corpus_id,
         "corpus_card_sha256": card.sha256(),
@@ -83,9 +94,24 @@ def write_prepared(
     }
     write_table(workspace.utterances(card.corpus_id), utterance_frame(utterances), UTTERANCES)
     write_table(workspace.votes(card.corpus_id), votes, VOTES)
+    write_json(workspace.corpus_card(card.corpus_id), card.model_dump(mode="json", exclude_defaults=True))
     write_json(workspace.prepare_report(card.corpus_id), content)
-    write_json(workspace.corpus_root(card.corpus_id), {"folder": str(root.resolve())})
+    places = {"folder": root, **({} if card_file is None else {"card": card_file})}
+    write_json(workspace.corpus_root(card.corpus_id), {name: str(path.resolve()) for name, path in places.items()})
     return content
+
+
+def prepared_cards(workspace: Workspace) -> dict[str, Path]:
+    """Every corpus that was prepared in the workspace, by name, to the card that is kept of it."""
+    cards = sorted((workspace.root / "corpora").glob(f"*/{CORPUS_CARD}"))
+    return {path.parent.name: path for path in cards}
+
+
+def remembered_card(workspace: Workspace, corpus_id: str) -> Path | None:
+    """Where the card of a user's own corpus lies on this machine, if `prepare` read it from a file."""
+    path = workspace.corpus_root(corpus_id)
+    place = read_json(path).get("card") if path.is_file() else None
+    return None if place is None else Path(place)
 
 
 def read_prepared(workspace: Workspace, card: CorpusCard) -> PreparedCorpus:

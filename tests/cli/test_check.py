@@ -1,0 +1,202 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from voxemo.catalog import lookup
+from voxemo.cli.check import SCREEN_LINES, screen
+from voxemo.corpora.doctor import Diagnosis, Finding, Reading, examine
+from voxemo.demo.toy import make_toy_corpus
+
+Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """The toy corpus, whole."""
+    make_toy_corpus(tmp_path / "corpus")
+    return tmp_path / "corpus"
+
+
+def test_a_whole_corpus_is_fit_and_the_next_command_is_named(voxemo: Command, corpus: Path, tmp_path: Path) -> None:
+    done = voxemo("check", "toy", "--root", corpus)
+
+    assert done.code == 0
+    assert "compared with: the card\n" in done.out
+    assert "audio: 16000 Hz, 1 channel\n" in done.out
+    assert done.out.splitlines()[-1] == f"Fit for the benchmark. Next: voxemo prepare toy --root {corpus}"
+    assert not (tmp_path / "home").exists()
+
+
+def test_after_prepare_the_manifest_is_compared_too(voxemo: Command, corpus: Path) -> None:
+    assert voxemo("prepare", "toy", "--root", corpus).code == 0
+    (corpus / "clips/t00_sad_1.wav").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (corpus / "clips/t00_sad_2.wav").unlink()
+
+    done = voxemo("check", "toy", "--root", corpus)
+
+    assert done.code == 1
+    assert "compared with: the card and the manifest of an earlier `prepare`" in done.out
+    assert "Run `git lfs pull`" in done.out
+    assert "toy/t00_sad_2" in done.out
+    assert "239 found, 240 expected" in done.out
+    assert f"{corpus} --partial" in done.out
+
+
+def test_a_quick_look_says_that_it_heard_nothing(voxemo: Command, corpus: Path) -> None:
+    done = voxemo("check", "toy", "--root", corpus, "--quick")
+
+    assert done.code == 0
+    assert "audio: not decoded" in done.out
+    assert done.out.splitlines()[-1].endswith("Next: check without --quick")
+
+
+def test_a_script_gets_every_name(voxemo: Command, corpus: Path) -> None:
+    for path in sorted((corpus / "clips").glob("t0[0-4]_sad_*.wav")):
+        path.write_bytes(b"")
+
+    done = voxemo("check", "toy", "--root", corpus, "--json")
+
+    assert done.code == 1
+    found = json.loads(done.out)
+    assert found["fit"] is False
+    (problem,) = (finding for finding in found["findings"] if finding["severity"] == "problem")
+    assert problem["code"] == "empty-file"
+    assert problem["names"] == [f"toy/t{voice:02d}_sad_{take}" for voice in range(5) for take in range(5)]
+    assert found["n_utterances"] == 240
+    assert found["differences"] == {}
+
+
+def test_a_folder_of_another_kind_is_no_reason_to_offer_prepare(voxemo: Command, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+
+    done = voxemo("check", "toy", "--root", tmp_path / "photos")
+
+    assert done.code == 1
+    assert done.out.startswith("Toy tones: no utterance was read\n")
+    assert "found an empty folder" in " ".join(done.out.split())
+    assert "--partial" not in done.out
+
+
+def test_no_folder_ends_like_any_other_mistake(voxemo: Command) -> None:
+    done = voxemo("check", "toy", "--root", "nowhere")
+
+    assert (done.code, done.out) == (1, "")
+    assert "CorpusNotFound: There is no folder 'nowhere'" in done.err
+
+
+# --- the screen --------------------------------------------------------------------------------------------------
+
+
+def many(n_problems: int, n_warnings: int, n_notes: int) -> Diagnosis:
+    """A diagnosis with so many kinds of findings, each about a thousand utterances."""
+    empty = examine(lookup.corpus_card("urdu"), Reading(rows=(), probes=()))
+    names = tuple(f"urdu/SM1_F10_A{index:04d}" for index in range(1000))
+    kinds = ["problem"] * n_problems + ["warning"] * n_warnings + ["note"] * n_notes
+    findings = tuple(
+        Finding(code=f"kind-{index}", severity=kind, text="Odd. Look at it.", number=1000, names=names)
+        for index, kind in enumerate(kinds)
+    )
+    return Diagnosis(
+        report=empty.report,
+        findings=findings,
+        sample_rates_hz={44_100: 400},
+        n_channels={1: 400},
+        split="stratified_random, 1 fold: no speaker shared",
+        quick=False,
+        compared_with_manifest=True,
+    )
+
+
+@pytest.mark.parametrize("kinds", [(0, 0, 0), (3, 0, 1), (4, 5, 3), (6, 8, 4), (10, 10, 10), (12, 30, 30)])
+def test_the_screen_is_one_screen_and_shows_every_problem(kinds: tuple[int, int, int]) -> None:
+    diagnosis = many(*kinds)
+
+    lines = screen(lookup.corpus_card("urdu"), diagnosis, prepare="voxemo prepare urdu")
+
+    assert len(lines) <= SCREEN_LINES
+    assert max(map(len, lines)) <= 120
+    for finding in diagnosis.problems:
+        assert any(f" {finding.code} " in line for line in lines)
+    n_shown = sum(" kind-" in line for line in lines)
+    n_left = sum(kinds) - n_shown
+    assert (f"  and {n_left} more kinds of findings, which --json shows" in lines) == (n_left > 0)
+
+
+def test_names_give_way_before_findings_do() -> None:
+    lines = screen(lookup.corpus_card("urdu"), many(2, 20, 0), prepare="voxemo prepare urdu")
+
+    assert sum(" kind-" in line for line in lines) == 22
+    assert 2 <= sum("SM1_F10_A0000" in line for line in lines) < 22
+    assert "more" in next(line for line in lines if "SM1_F10_A0000" in line)
+
+
+def test_a_long_text_is_wrapped_beside_its_code() -> None:
+    diagnosis = many(1, 0, 0)
+    (finding,) = diagnosis.findings
+    long = Finding(code="kind-0", severity="problem", text="word " * 60, number=1, details={})
+    lines = screen(
+        lookup.corpus_card("urdu"),
+        Diagnosis(**{name: getattr(diagnosis, name) for name in Diagnosis.__slots__} | {"findings": (long,)}),
+        prepare="voxemo prepare urdu",
+    )
+
+    assert finding.number == 1000
+    continued = [line for line in lines if line.startswith(" " * 26 + "word")]
+    assert len(continued) == 3
+
+
+# --- real audio --------------------------------------------------------------------------------------------------
+
+
+def real(evidence: Path, corpus_id: str, folder: Path) -> Path:
+    source = evidence / "audio" / corpus_id
+    if not source.is_dir():
+        pytest.fail(f"no audio of {corpus_id} below {evidence}")
+    return Path(shutil.copytree(source, folder / corpus_id))
+
+
+@pytest.mark.evidence
+def test_the_whole_of_urdu_is_fit(voxemo: Command, evidence: Path) -> None:
+    done = voxemo("check", "urdu", "--root", evidence / "audio" / "urdu")
+
+    assert done.code == 0
+    assert "URDU: 400 utterances, 29 speakers, 0.28 h" in done.out
+    assert "clipped " in done.out
+    assert "Problems" not in done.out
+    assert done.out.count("\n") <= SCREEN_LINES
+
+
+@pytest.mark.evidence
+def test_a_part_of_turev_db_is_not_fit(voxemo: Command, evidence: Path) -> None:
+    found = json.loads(voxemo("check", "turev-db", "--root", evidence / "audio" / "turev-db", "--json").out)
+
+    assert found["fit"] is False
+    problems = {one["code"]: one["number"] for one in found["findings"] if one["severity"] == "problem"}
+    assert problems == {"missing": 1427, "label-counts": 4, "speaker-counts": 6}
+
+
+@pytest.mark.evidence
+def test_seven_files_of_emodb_are_examined_to_the_end(voxemo: Command, evidence: Path) -> None:
+    found = json.loads(voxemo("check", "emodb", "--root", evidence / "audio" / "emodb", "--json").out)
+
+    missing = next(one for one in found["findings"] if one["code"] == "missing")
+    assert missing["number"] == 809
+    assert found["sample_rates_hz"] == {"16000": 7}
+
+
+@pytest.mark.evidence
+def test_damage_to_real_audio_is_found_by_name(voxemo: Command, evidence: Path, tmp_path: Path) -> None:
+    root = real(evidence, "urdu", tmp_path)
+    happy = sorted((root / "Happy").glob("*.wav"))
+    happy[0].write_bytes(happy[0].read_bytes()[:10_000])
+    happy[1].write_bytes(happy[2].read_bytes())
+
+    found = json.loads(voxemo("check", "urdu", "--root", root, "--json").out)
+
+    named = {one["code"]: one["names"] for one in found["findings"]}
+    assert named["cut-short"] == [f"urdu/{happy[0].stem}"]
+    assert named["same-samples"] == [f"urdu/{min(happy[1].stem, happy[2].stem)}"]
+    assert not found["fit"]

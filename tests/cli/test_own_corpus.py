@@ -1,0 +1,128 @@
+"""A user's own corpus on the command line."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import audformat
+import pytest
+
+from voxemo.store.files import read_json
+from voxemo.store.layout import Workspace
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def audio(toy_workspace: Workspace, tmp_path: Path) -> Path:
+    """The toy corpus's clips in a folder for each label, four voices and two takes."""
+    clips = Path(read_json(toy_workspace.corpus_root("toy"))["folder"]) / "clips"
+    for path in clips.glob("t0[0-3]_*_[01].wav"):
+        folder = tmp_path / "audio" / path.stem.split("_")[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+    return tmp_path / "audio"
+
+
+def test_the_whole_line_works_on_a_folder_of_audio_without_any_python(voxemo: Command, audio: Path) -> None:
+    made = voxemo("new", "corpus", "mine", "--root", audio, "--language", "en", "--license", "CC0-1.0")
+    command = made.out.splitlines()[-1].removeprefix("Next: voxemo ").split(" ")
+    prepared = voxemo(*command)
+    divided = voxemo("split", "mine")
+    run = voxemo("run", "--corpus", "mine", "--model", "acoustic-baseline")
+    report = voxemo("report", *(audio.parent / "runs").iterdir())
+
+    assert [done.code for done in (made, prepared, divided, run, report)] == [0] * 5
+    assert command == ["prepare", "mine/card.toml", "--root", str(audio)]
+    assert "note: the card still holds placeholders: citation" in prepared.out
+    assert "mine" in report.out
+    assert voxemo("prepare", "mine", "--root", audio).code == 0
+
+
+def test_what_new_corpus_made_is_json_on_request(voxemo: Command, audio: Path) -> None:
+    made = json.loads(voxemo("new", "corpus", "mine", "--root", audio, "--drop", "sad=too few", "--json").out)
+
+    assert made["made"]["mapped"] == {"angry": "angry", "happy": "happy", "neutral": "neutral"}
+    assert made["next"].startswith("voxemo prepare mine/card.toml --root ")
+
+
+def test_codes_whose_meaning_is_open_are_shown_and_may_be_named(voxemo: Command, audio: Path) -> None:
+    (audio / "angry").rename(audio / "W")
+
+    asked = voxemo("new", "corpus", "mine", "--root", audio)
+    named = voxemo(
+        "new",
+        "corpus",
+        "mine",
+        "--manifest",
+        "mine/manifest.csv",
+        "--map",
+        "W=angry",
+        "--replace",
+        "--setting",
+        "acted",
+    )
+
+    assert "CODES WHOSE MEANING IS OPEN" in asked.out
+    assert "    W: 8 utterances" in asked.out
+    assert "W = angry" in named.out
+    assert voxemo("prepare", "mine/card.toml", "--root", audio).code == 0
+
+
+def test_ones_own_corpora_are_listed_and_shown(voxemo: Command, audio: Path) -> None:
+    voxemo("new", "corpus", "mine", "--root", audio)
+    voxemo("prepare", "mine/card.toml", "--root", audio)
+
+    rows = {row["corpus"]: row for row in json.loads(voxemo("list", "corpus", "--json").out)}
+
+    assert rows["mine"]["utterances"] == str(len(list(audio.rglob("*.wav"))))
+    assert "corpus_id: mine" in voxemo("show", "corpus", "mine").out
+    assert "Angry, Happy, Neutral, Sad" in voxemo("show", "prompt", "direct", "--corpus", "mine").out
+
+
+@pytest.mark.filterwarnings("ignore:.*(PDEP|deprecated):DeprecationWarning")
+def test_an_audformat_database_becomes_a_corpus(voxemo: Command, audio: Path) -> None:
+    names = [path.relative_to(audio).as_posix() for path in sorted(audio.rglob("*.wav"))]
+    database = audformat.Database("tones", languages=["eng"])
+    database.schemes["emotion"] = audformat.Scheme(labels=["angry", "happy", "neutral", "sad"])
+    database["emotion"] = audformat.Table(audformat.filewise_index(names))
+    database["emotion"]["emotion"] = audformat.Column(scheme_id="emotion")
+    database["emotion"]["emotion"].set([name.partition("/")[0] for name in names])
+    database.save(str(audio))
+
+    refused = voxemo("prepare", "--audformat", audio)
+    done = voxemo("prepare", "--audformat", audio, "--label-source", "expressed", "--map", "sad=sad")
+
+    assert refused.code == 1
+    assert "--label-source expressed" in refused.err
+    assert done.code == 0
+    assert "wrote home/corpora/tones/card.json" in done.out
+    assert voxemo("split", "tones").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("new", "model", "mine"), "no kind called 'model'"),
+        (("new", "corpus", "mine"), "--manifest FILE"),
+        (("new", "corpus", "mine", "--root", "audio", "--map", "W"), "expected CODE=VALUE"),
+        (("new", "corpus", "mine", "--root", "audio", "--setting", "act"), "Did you mean 'acted'"),
+        (("new", "corpus", "mine", "--root", "audio", "--label-source", "felt"), "expressed or perceived"),
+        (("prepare", "toy"), "give a corpus and --root FOLDER, or --audformat FOLDER"),
+        (("prepare", "toy", "--root", "audio", "--table", "emotion"), "--table: only with --audformat"),
+        (("prepare", "toy", "--audformat", "audio"), "--audformat takes neither a corpus nor --subset"),
+        (("prepare", "toy", "--root", "audio", "--subset", "papers"), "Did you mean 'paper'"),
+        (("prepare", "toy", "--root", "audio", "--subset", "paper"), "Which utterances of toy the paper counts"),
+    ],
+)
+def test_words_that_do_not_fit_are_answered(
+    voxemo: Command, toy_workspace: Workspace, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "audio").symlink_to(read_json(toy_workspace.corpus_root("toy"))["folder"])
+
+    done = voxemo(*words)
+
+    assert done.code == 1
+    assert message in done.err.replace("\n", " ")
