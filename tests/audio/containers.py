@@ -9,7 +9,9 @@ import numpy as np
 RATE = 48_000
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 SURROUND = ("left", "right", "centre", "low frequency", "back left", "back right")
-FORMATS = {np.dtype(np.uint8): "u8", np.dtype(np.int16): "s16", np.dtype(np.int32): "s32", np.dtype(np.float32): "flt"}
+FORMATS = {
+    np.dtype(code): name for code, name in (("u1", "u8"), ("i2", "s16"), ("i4", "s32"), ("f4", "flt"), ("f8", "dbl"))
+}
 
 
 def tones(frequencies_hz: tuple[int, ...], *, seconds: float = 1.0, rate: int = RATE) -> np.ndarray:

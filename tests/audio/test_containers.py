@@ -414,6 +414,14 @@ def test_sound_of_an_unknown_coding_is_refused(tmp_path: Path) -> None:
     assert "FFmpeg" in refusal(path).reason
 
 
+@pytest.mark.parametrize(("codec", "value"), [("pcm_f32le", np.nan), ("pcm_f32le", np.inf), ("pcm_f64le", 1e300)])
+def test_samples_that_are_no_numbers_are_refused_in_containers_too(tmp_path: Path, codec: str, value: float) -> None:
+    samples = tones((440,)).astype(np.float32 if codec == "pcm_f32le" else np.float64)
+    samples[100] = value
+
+    assert refusal(encode(tmp_path / "a.mka", samples, codec=codec)).kind == "not_numbers"
+
+
 def test_channels_that_change_on_the_way_are_refused(tmp_path: Path) -> None:
     mono = encode(tmp_path / "1.aac", tones((440,)), codec="aac", form="adts")
     stereo = encode(tmp_path / "2.aac", tones((440, 550)), codec="aac", form="adts")

@@ -1,10 +1,5 @@
-import base64
-import io
-import pickle
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,8 +15,6 @@ from voxemo.corpora.probe import (
     BATCH,
     BATCHES_PER_PROCESS,
     Probe,
-    _answer,
-    _start_helper,
     clipped_share,
     probe,
     probe_utterance,
@@ -171,76 +164,13 @@ def corpus(tmp_path: Path, record) -> list[ParsedUtterance]:
     return [utterance(name, start_s=0.0 if at % 2 else None, votes_raw=votes) for at, name in enumerate(names)]
 
 
-@pytest.fixture
-def wait_for_help(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[list[object]], bool]], list[object]]:
-    """Lets this process probe nothing before what came from the others is as the test wants it."""
-
-    def wait_until(enough: Callable[[list[object]], bool]) -> list[object]:
-        came: list[object] = []
-        helped = threading.Event()
-        load = pickle.load
-
-        def loading(file) -> object:
-            if enough(came):
-                helped.set()
-            came.append(load(file))
-            return came[-1]
-
-        def waiting(root: Path, one: ParsedUtterance) -> Probe:
-            assert helped.wait(60)
-            return probe_utterance(root, one)
-
-        monkeypatch.setattr("voxemo.corpora.probe.pickle.load", loading)
-        monkeypatch.setattr("voxemo.corpora.probe.probe_utterance", waiting)
-        return came
-
-    return wait_until
-
-
-def test_several_processes_find_what_one_finds_in_the_same_order(tmp_path: Path, corpus, wait_for_help) -> None:
-    alone = probe(tmp_path, corpus, jobs=1)
+def test_several_processes_find_what_one_finds_in_the_same_order(tmp_path: Path, corpus) -> None:
     done: list[int] = []
-    came = wait_for_help(lambda came: any(isinstance(answer, list) for answer in came))
 
     together = probe(tmp_path, corpus, jobs=3, on_done=done.append)
 
-    assert together == alone
-    assert any(isinstance(answer, list) for answer in came)
-    assert done == sorted(set(done))
-    assert done[-1] == len(corpus)
-
-
-@pytest.mark.parametrize(
-    "program", ["raise SystemExit", "import sys; sys.stdout.write('nonsense'); sys.stdout.flush()"]
-)
-def test_what_a_helper_does_not_do_is_done_here(tmp_path: Path, corpus, monkeypatch, program: str) -> None:
-    monkeypatch.setattr("voxemo.corpora.probe.HELPER", program)
-
-    assert probe(tmp_path, corpus, jobs=3) == probe(tmp_path, corpus, jobs=1)
-
-
-def test_a_helper_that_dies_over_a_batch_leaves_it_to_this_process(
-    tmp_path: Path, corpus, monkeypatch, wait_for_help
-) -> None:
-    alone = probe(tmp_path, corpus, jobs=1)
-    ready = base64.b64encode(pickle.dumps("ready")).decode()
-    program = (
-        "import base64, pickle, sys; read = lambda: pickle.load(sys.stdin.buffer); read(), read(); "
-        f"sys.stdout.buffer.write(base64.b64decode({ready!r})); sys.stdout.flush(); read()"
-    )
-    monkeypatch.setattr("voxemo.corpora.probe.HELPER", program)
-    came = wait_for_help(lambda came: came == ["ready"])
-
-    together = probe(tmp_path, corpus, jobs=2)
-
-    assert came == ["ready"]
-    assert together == alone
-
-
-def test_a_machine_without_room_for_processes_is_enough(tmp_path: Path, corpus, monkeypatch) -> None:
-    monkeypatch.setattr("voxemo.corpora.probe.sys.executable", str(tmp_path / "no python"))
-
-    assert len(probe(tmp_path, corpus, jobs=3)) == len(corpus)
+    assert together == [probe_utterance(tmp_path, one) for one in corpus]
+    assert done == list(range(BATCH, len(corpus) + 1, BATCH))
 
 
 def test_a_script_without_a_main_guard_may_probe_with_several_processes(tmp_path: Path, corpus) -> None:
@@ -259,57 +189,19 @@ def test_a_script_without_a_main_guard_may_probe_with_several_processes(tmp_path
     assert (run.returncode, run.stdout, run.stderr) == (0, f"once\n{len(corpus)}\n", "")
 
 
-def test_an_interrupt_ends_the_other_processes_too(tmp_path: Path, corpus, monkeypatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    start = _start_helper
-
-    def starting() -> subprocess.Popen[bytes] | None:
-        helper = start()
-        started.extend([] if helper is None else [helper])
-        return helper
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupt_does_not_wait_for_the_rest_of_the_corpus(tmp_path: Path, corpus, jobs: int) -> None:
+    done: list[int] = []
 
     def interrupt(n_done: int) -> None:
+        done.append(n_done)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("voxemo.corpora.probe._start_helper", starting)
-
     with pytest.raises(KeyboardInterrupt):
-        probe(tmp_path, corpus, jobs=3, on_done=interrupt)
+        probe(tmp_path, corpus * 20, jobs=jobs, on_done=interrupt)
 
-    assert len(started) == 2
-    assert all(helper.returncode is not None for helper in started)
-
-
-def test_the_program_of_a_helper_answers_until_nothing_more_is_asked(tmp_path: Path, record) -> None:
-    record("a.wav")
-    asked = [("a.wav", None, None), ("a.wav", 0.01, 0.02), ("gone.wav", None, None)]
-    requests = io.BytesIO(b"".join(pickle.dumps(value) for value in (tmp_path, asked, asked[:1])))
-    answers = io.BytesIO()
-
-    _answer(requests, answers)
-
-    answers.seek(0)
-    expected = [probe_utterance(tmp_path, utterance(path, start_s=s, end_s=e)) for path, s, e in asked]
-    assert [pickle.load(answers) for _ in range(3)] == ["ready", expected, expected[:1]]
+    assert done == [BATCH]
 
 
-def test_an_interrupt_does_not_wait_for_the_rest_of_the_corpus(tmp_path: Path, record, monkeypatch) -> None:
-    record("a.wav")
-    n_probed = 0
-    one_at_a_time = threading.Lock()
-
-    def count(root: Path, parsed: ParsedUtterance) -> Probe:
-        nonlocal n_probed
-        with one_at_a_time:
-            n_probed += 1
-        return probe_utterance(root, parsed)
-
-    def interrupt(n_done: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("voxemo.corpora.probe.probe_utterance", count)
-
-    with pytest.raises(KeyboardInterrupt):
-        probe(tmp_path, [utterance("a.wav")] * 400 * BATCH, jobs=1, on_done=interrupt)
-
-    assert n_probed < 400 * BATCH
+def test_a_corpus_of_nothing_is_probed_at_once(tmp_path: Path) -> None:
+    assert probe(tmp_path, []) == []

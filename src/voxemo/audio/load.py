@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -147,19 +148,15 @@ def decode(
     container = FFMPEG_CONTAINERS.match(head)
     try:
         if container is None:
-            decoded = _decode_with_libsndfile(path, start_s, end_s, place)
-        else:
-            decoded = _decode_with_ffmpeg(path, str(container.lastgroup), head, start_s, end_s, place)
+            return _decode_with_libsndfile(path, start_s, end_s, place)
+        return _decode_with_ffmpeg(path, str(container.lastgroup), head, start_s, end_s, place)
     except MemoryError as cause:
         raise AudioError(place, "its header declares more samples than fit into memory; it is damaged") from cause
-    if not np.isfinite(decoded.samples).all():
-        raise AudioError(place, "some of its samples are infinite or not numbers", kind="not_numbers")
-    return decoded
 
 
 def _read_head(path: Path, place: str) -> bytes:
     try:
-        with path.open("rb", buffering=0) as file:
+        with FileIO(path) as file:
             head = file.read(HEAD_BYTES)
     except FileNotFoundError as cause:
         raise AudioError(place, "there is no such file", kind="missing") from cause
@@ -193,6 +190,11 @@ def _cut_short(place: str, present: float, declared: float, what: str) -> AudioE
     return AudioError(place, reason, kind="truncated")
 
 
+def _refuse_not_numbers(samples: npt.NDArray[np.float32], place: str) -> None:
+    if not np.isfinite(samples).all():
+        raise AudioError(place, "some of its samples are infinite or not numbers", kind="not_numbers")
+
+
 def _refuse_zero_frames(n_frames: int, place: str) -> None:
     if n_frames == 0:
         raise AudioError(place, "it holds no audio (zero frames)", kind="zero_length")
@@ -201,7 +203,8 @@ def _refuse_zero_frames(n_frames: int, place: str) -> None:
 def _to_float(raw: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Integers over the size of their range, as libsndfile has it: 8 bits are unsigned around 128."""
     if raw.dtype.kind == "f":
-        return raw.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what is too large for 32 bits becomes infinite, and is refused as such
+            return raw.astype(np.float32, copy=False)
     if raw.dtype == np.uint8:
         return _to_float((raw ^ 0x80).view(np.int8))
     scaled: npt.NDArray[np.float32] = np.multiply(raw, np.float32(2.0 ** (1 - 8 * raw.itemsize)), dtype=np.float32)
@@ -231,6 +234,8 @@ def _decode_with_libsndfile(path: Path, start_s: float | None, end_s: float | No
     lossy = subtype in LOSSY_SUBTYPES
     if len(samples) < (1 - (LOST_SHARE_LOSSY if lossy else LOST_SHARE)) * (stop - start):
         raise _cut_short(place, len(samples), stop - start, "frames")
+    if dtype == "float32":
+        _refuse_not_numbers(samples, place)
     return Decoded(samples=samples, sample_rate_hz=sample_rate_hz, lossy=lossy, low_frequency=low_frequency)
 
 
@@ -348,8 +353,10 @@ def _decode_container(container: "InputContainer", start_s: float | None, end_s:
     _refuse_zero_frames(n_frames, place)
     start, stop = _frames(n_frames, rate, start_s, end_s, place)
     _refuse_zero_frames(stop - start, place)
+    samples = np.concatenate(kept)[start - n_skipped : stop - n_skipped]
+    _refuse_not_numbers(samples, place)
     return Decoded(
-        samples=np.concatenate(kept)[start - n_skipped : stop - n_skipped],
+        samples=samples,
         sample_rate_hz=rate,
         lossy=lossy,
         low_frequency=low_frequency,

@@ -1,19 +1,12 @@
 """What the audio of a corpus is: length, rate, channels, level and a hash of the samples of every utterance."""
 
-import contextlib
-import os
-import pickle
-import signal
-import subprocess
-import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
+import joblib
 import numpy as np
 import numpy.typing as npt
 
@@ -121,139 +114,40 @@ def probe(
 ) -> list[Probe]:
     """Probe every utterance, many at a time, in the given order.
 
-    Short clips take so little time each that threads would mostly wait for the interpreter's lock. So this process is
-    lent others where there is enough to do; what one of them cannot do, this one does.
+    Short clips take so little time each that threads would mostly wait for the interpreter's lock, so this is done by
+    processes where there is enough to do.
 
     Args:
         root: the corpus folder.
         parsed: the utterances, whose audio paths are relative to ``root``.
-        jobs: number of processes, this one included; None for as many as there are cores.
-        on_done: called in this thread with the number of utterances done so far.
+        jobs: number of processes; None for as many as there are cores that this process may use.
+        on_done: called in this process with the number of utterances done so far.
     """
-    batches = [parsed[first : first + BATCH] for first in range(0, len(parsed), BATCH)]
-    waiting = deque(range(len(batches)))
-    answers: _Answers = SimpleQueue()
-    probes: dict[int, list[Probe]] = {}
-    n_done = 0
-    n_helpers = min(jobs or _n_cores(), len(batches) // BATCHES_PER_PROCESS) - 1
-    with _helpers(n_helpers, root, batches, waiting, answers):
-        while len(probes) < len(batches):
-            at = _next(waiting) if answers.empty() else None
-            at, found = (at, None) if at is not None else answers.get()
-            probes[at] = [probe_utterance(root, one) for one in batches[at]] if found is None else found
-            n_done += len(probes[at])
+    clips = [(one.audio_path, one.start_s, one.end_s) for one in parsed]
+    batches = [clips[first : first + BATCH] for first in range(0, len(clips), BATCH)]
+    # joblib's processes start afresh (a fork is unsafe beside the threads of polars) and do not run the user's script
+    # again, as those of multiprocessing would.
+    workers = joblib.Parallel(
+        n_jobs=max(1, min(jobs or joblib.cpu_count(), len(batches) // BATCHES_PER_PROCESS)),
+        return_as="generator",
+        batch_size=1,
+        inner_max_num_threads=1,
+    )
+    probes: list[Probe] = []
+    answers = workers(joblib.delayed(_probe_batch)(root, batch) for batch in batches)
+    try:
+        for done in answers:
+            probes.extend(done)
             if on_done is not None:
-                on_done(n_done)
-    return [found for at in range(len(batches)) for found in probes[at]]
+                on_done(len(probes))
+    except BaseException:
+        # What the others have begun is in vain, as an interrupt means it to be; joblib would warn of it.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answers.close()
+        raise
+    return probes
 
 
-def _n_cores() -> int:
-    # Those that this process may use, where the system tells; a job on a cluster has few of many.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _next(waiting: deque[int]) -> int | None:
-    """The next batch that nobody has taken."""
-    with contextlib.suppress(IndexError):
-        return waiting.popleft()
-    return None
-
-
-# --- other processes ---------------------------------------------------------------------------------------------
-
-_Answers: TypeAlias = SimpleQueue[tuple[int, list[Probe] | None]]
-"""Number of a batch and its probes; None for a batch that was taken and has to be done here."""
-
-# Not multiprocessing, which forks (and that is unsafe beside the threads of polars) or else runs the user's script
-# again in every process, unless the script guards against it.
-HELPER = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); import voxemo.corpora.probe as p; p.help_out()"
-)
-
-
-@contextlib.contextmanager
-def _helpers(
-    n_helpers: int,
-    root: Path,
-    batches: Sequence[Sequence[ParsedUtterance]],
-    waiting: deque[int],
-    answers: _Answers,
-) -> Iterator[None]:
-    """Other processes that take batches until none is waiting. They are gone afterwards, whatever happens."""
-    helpers: list[subprocess.Popen[bytes]] = []
-    threads: list[Thread] = []
-    try:
-        for _ in range(n_helpers):
-            helper = _start_helper()
-            if helper is None:
-                break
-            helpers.append(helper)
-            threads.append(Thread(target=_employ, args=(helper, root, batches, waiting, answers)))
-            threads[-1].start()
-        yield
-    finally:
-        for helper in helpers:
-            helper.kill()
-        for thread in threads:
-            thread.join()
-        for helper in helpers:
-            with contextlib.suppress(OSError), helper:  # what is left in a pipe that nobody reads
-                pass
-
-
-def _start_helper() -> subprocess.Popen[bytes] | None:
-    """Start one; None where the system lets this process start no other."""
-    with contextlib.suppress(OSError):
-        return subprocess.Popen(
-            [sys.executable, "-P", "-c", HELPER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # It only decodes: a pool of threads for matrices would be one per core and process, and never used.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            process_group=0,  # the terminal's interrupt is for this process, which ends the others
-        )
-    return None
-
-
-def _employ(
-    helper: subprocess.Popen[bytes],
-    root: Path,
-    batches: Sequence[Sequence[ParsedUtterance]],
-    waiting: deque[int],
-    answers: _Answers,
-) -> None:
-    """Hand batches to one helper and take its answers, in a thread that only waits for both."""
-    assert helper.stdin is not None
-    assert helper.stdout is not None
-    at = None
-    try:
-        _send(helper.stdin, sys.path)
-        _send(helper.stdin, root)
-        pickle.load(helper.stdout)  # it has started; before, a batch is sooner done here
-        while (at := _next(waiting)) is not None:
-            _send(helper.stdin, [(one.audio_path, one.start_s, one.end_s) for one in batches[at]])
-            answers.put((at, pickle.load(helper.stdout)))
-    except Exception:  # whatever ended the helper, nothing of its batch is lost
-        if at is not None:
-            answers.put((at, None))
-
-
-def _send(pipe: IO[bytes], value: object) -> None:
-    pipe.write(pickle.dumps(value))
-    pipe.flush()
-
-
-def help_out() -> None:
-    """Probe what another process sends, until it sends no more: the whole program of a helper."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what a library prints must not get between the answers
-        _answer(sys.stdin.buffer, answers)
-
-
-def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
-    root = pickle.load(requests)
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        _send(answers, "ready")
-        while True:
-            _send(answers, [_probe_clip(root, clip) for clip in pickle.load(requests)])
+def _probe_batch(root: Path, clips: Sequence[_Clip]) -> list[Probe]:
+    return [_probe_clip(root, clip) for clip in clips]
