@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.containers import RATE, SURROUND, encode, loudness, tones
-from voxemo.audio.load import AudioChanged, Decoded, decode, load_audio, samples_sha256, to_waveform
+from voxemo.audio.decoded import Decoded
+from voxemo.audio.load import AudioChanged, decode, load_audio, samples_sha256, to_waveform
 from voxemo.core.errors import AudioError
 
 FASTSTART = {"movflags": "faststart"}

@@ -8,10 +8,10 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxemo.audio.decoded import Decoded
 from voxemo.audio.load import (
     SAMPLE_RATE_HZ,
     AudioChanged,
-    Decoded,
     decode,
     decoder_versions,
     load_audio,

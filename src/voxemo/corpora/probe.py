@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 
@@ -123,6 +122,8 @@ def probe(
         jobs: number of processes; None for as many as there are cores that this process may use.
         on_done: called in this process with the number of utterances done so far.
     """
+    import joblib  # slow to import, and the doctor's quick look does without
+
     clips = [(one.audio_path, one.start_s, one.end_s) for one in parsed]
     batches = [clips[first : first + BATCH] for first in range(0, len(clips), BATCH)]
     # joblib's processes start afresh (a fork is unsafe beside the threads of polars) and do not run the user's script
