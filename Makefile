@@ -50,6 +50,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/parsing.py
 	$(BIN)/python bench/scoring.py
+	$(BIN)/python bench/corpora.py
+	$(BIN)/python bench/probing.py
 
 clean:
 	rm -rf $(VENV) demo-workspace

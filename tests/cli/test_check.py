@@ -1,13 +1,17 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
+from golden_files import GOLDEN, check_golden
 from voxemo.catalog import lookup
-from voxemo.cli.check import SCREEN_LINES, screen
-from voxemo.corpora.doctor import Diagnosis, Finding, Reading, examine
+from voxemo.cli.check import SCREEN_LINES, document, screen
+from voxemo.corpora.doctor import Diagnosis, Reading, examine
+from voxemo.corpora.doctor.findings import KINDS, Finding
 from voxemo.demo.toy import make_toy_corpus
 
 Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
@@ -92,15 +96,16 @@ def test_no_folder_ends_like_any_other_mistake(voxemo: Command) -> None:
 
 def many(n_problems: int, n_warnings: int, n_notes: int) -> Diagnosis:
     """A diagnosis with so many kinds of findings, each about a thousand utterances."""
-    empty = examine(lookup.corpus_card("urdu"), Reading(rows=(), probes=()))
+    empty = examine(lookup.corpus_card("urdu"), Reading(rows=(), probes=())).report
+    codes = [code for code, kind in KINDS.items() if not kind.refused]
     names = tuple(f"urdu/SM1_F10_A{index:04d}" for index in range(1000))
-    kinds = ["problem"] * n_problems + ["warning"] * n_warnings + ["note"] * n_notes
+    severities = ["problem"] * n_problems + ["warning"] * n_warnings + ["note"] * n_notes
     findings = tuple(
-        Finding(code=f"kind-{index}", severity=kind, text="Odd. Look at it.", number=1000, names=names)
-        for index, kind in enumerate(kinds)
+        Finding(code=code, severity=severity, text="Odd. Look at it.", number=1000, names=names)
+        for code, severity in zip(cycle(codes), severities, strict=False)
     )
     return Diagnosis(
-        report=empty.report,
+        report=replace(empty, n_utterances=400),
         findings=findings,
         sample_rates_hz={44_100: 400},
         n_channels={1: 400},
@@ -120,32 +125,83 @@ def test_the_screen_is_one_screen_and_shows_every_problem(kinds: tuple[int, int,
     assert max(map(len, lines)) <= 120
     for finding in diagnosis.problems:
         assert any(f" {finding.code} " in line for line in lines)
-    n_shown = sum(" kind-" in line for line in lines)
-    n_left = sum(kinds) - n_shown
-    assert (f"  and {n_left} more kinds of findings, which --json shows" in lines) == (n_left > 0)
+    n_left = sum(kinds) - sum("Odd." in line for line in lines)
+    assert (f"  and {n_left} more findings, which --json shows" in lines) == (n_left > 0)
 
 
 def test_names_give_way_before_findings_do() -> None:
     lines = screen(lookup.corpus_card("urdu"), many(2, 20, 0), prepare="voxemo prepare urdu")
 
-    assert sum(" kind-" in line for line in lines) == 22
+    assert sum("Odd." in line for line in lines) == 22
     assert 2 <= sum("SM1_F10_A0000" in line for line in lines) < 22
     assert "more" in next(line for line in lines if "SM1_F10_A0000" in line)
 
 
 def test_a_long_text_is_wrapped_beside_its_code() -> None:
+    long = Finding(code="no-split", severity="problem", text="word " * 60, number=1)
+
+    lines = screen(lookup.corpus_card("urdu"), replace(many(0, 0, 0), findings=(long,)), prepare="voxemo prepare urdu")
+
+    assert len([line for line in lines if line.startswith(" " * 26 + "word")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("differences", "ending"),
+    [
+        ({"utterances": (400, 399)}, "voxemo prepare urdu --partial"),
+        ({}, "go on with what is there: voxemo prepare urdu"),
+    ],
+    ids=["counts differ", "audio is of another rate"],
+)
+def test_going_on_asks_for_partial_only_where_counts_differ(differences: dict, ending: str) -> None:
     diagnosis = many(1, 0, 0)
-    (finding,) = diagnosis.findings
-    long = Finding(code="kind-0", severity="problem", text="word " * 60, number=1, details={})
+    diagnosis = replace(diagnosis, report=replace(diagnosis.report, differences=differences))
+
+    lines = screen(lookup.corpus_card("urdu"), diagnosis, prepare="voxemo prepare urdu")
+
+    assert lines[-2] == "NOT fit for the benchmark: 1 problem. Mend what is named; check again."
+    assert lines[-1].endswith(ending)
+
+
+def test_a_folder_without_one_usable_clip_is_not_offered_to_prepare() -> None:
+    diagnosis = many(1, 0, 0)
+    spoilt = {f"urdu/{index}": "it is empty" for index in range(400)}
+
     lines = screen(
         lookup.corpus_card("urdu"),
-        Diagnosis(**{name: getattr(diagnosis, name) for name in Diagnosis.__slots__} | {"findings": (long,)}),
+        replace(diagnosis, report=replace(diagnosis.report, unusable=spoilt)),
         prepare="voxemo prepare urdu",
     )
 
-    assert finding.number == 1000
-    continued = [line for line in lines if line.startswith(" " * 26 + "word")]
-    assert len(continued) == 3
+    assert lines[-1].startswith("NOT fit")
+
+
+# --- the page about it -------------------------------------------------------------------------------------------
+
+PAGE = "../../docs/reference/check.md"
+HEAD = "| Code | | What it is and what to do | Names |\n| --- | --- | --- | --- |\n"
+
+
+def test_golden_reference_of_the_findings() -> None:
+    """The table on the page is that of the code; `make golden` rewrites it and leaves the words around it."""
+    before, head, rest = (GOLDEN / PAGE).read_text(encoding="utf-8").partition(HEAD)
+    after = rest.partition("\n\n")[2]
+    rows = []
+    for code, kind in KINDS.items():
+        star = "*" if kind.refused else ""
+        text = " ".join(filter(None, [f"{kind.what}.", kind.todo]))
+        rows.append(f"| `{code}` | {kind.severity}{star} | {text} | {kind.names} |\n")
+
+    assert head
+    check_golden(PAGE, before + head + "".join(rows) + "\n" + after)
+
+
+def test_the_page_names_every_field_of_the_json() -> None:
+    page = (GOLDEN / PAGE).read_text(encoding="utf-8")
+    finding = Finding(code="no-split", severity="problem", text="", number=1)
+    told = document(replace(many(0, 0, 0), findings=(finding,)))
+
+    assert [name for name in [*told, *told["findings"][0]] if f"`{name}`" not in page] == []
 
 
 # --- real audio --------------------------------------------------------------------------------------------------

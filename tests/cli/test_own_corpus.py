@@ -44,7 +44,7 @@ def test_the_whole_line_works_on_a_folder_of_audio_without_any_python(voxemo: Co
 def test_what_new_corpus_made_is_json_on_request(voxemo: Command, audio: Path) -> None:
     made = json.loads(voxemo("new", "corpus", "mine", "--root", audio, "--drop", "sad=too few", "--json").out)
 
-    assert made["made"]["mapped"] == {"angry": "angry", "happy": "happy", "neutral": "neutral"}
+    assert made["made"]["card"]["labels"]["raw"] == {"angry": "angry", "happy": "happy", "neutral": "neutral"}
     assert made["next"].startswith("voxemo prepare mine/card.toml --root ")
 
 
@@ -61,8 +61,6 @@ def test_codes_whose_meaning_is_open_are_shown_and_may_be_named(voxemo: Command,
         "--map",
         "W=angry",
         "--replace",
-        "--setting",
-        "acted",
     )
 
     assert "CODES WHOSE MEANING IS OPEN" in asked.out
@@ -108,7 +106,6 @@ def test_an_audformat_database_becomes_a_corpus(voxemo: Command, audio: Path) ->
         (("new", "model", "mine"), "no kind called 'model'"),
         (("new", "corpus", "mine"), "--manifest FILE"),
         (("new", "corpus", "mine", "--root", "audio", "--map", "W"), "expected CODE=VALUE"),
-        (("new", "corpus", "mine", "--root", "audio", "--setting", "act"), "Did you mean 'acted'"),
         (("new", "corpus", "mine", "--root", "audio", "--label-source", "felt"), "expressed or perceived"),
         (("prepare", "toy"), "give a corpus and --root FOLDER, or --audformat FOLDER"),
         (("prepare", "toy", "--root", "audio", "--table", "emotion"), "--table: only with --audformat"),

@@ -102,3 +102,13 @@ def test_folds_that_claim_to_keep_speakers_apart_do(corpus_id: str, evidence: Pa
         if split.policy in BY_SPEAKER:
             assert split.speaker_independent
         assert split.speaker_independent == speaker_overlap(split.folds, speakers).speaker_independent
+
+
+@pytest.mark.evidence
+def test_resd_shares_every_dialogue_of_its_test_part_with_training(evidence: Path) -> None:
+    utterances = benchmark(evidence, "resd")
+    split = make_split(corpus_card("resd"), utterances, policy="protocol")
+
+    overlap = speaker_overlap(split.folds, {}, {one.utterance_id: one.session_id for one in utterances})
+
+    assert overlap.text == "speakers unknown; 50 of 50 test sessions also in train or valid"

@@ -17,6 +17,9 @@ from voxemo.corpora.tree import CorpusTree
 
 FIXTURES = Path(__file__).parents[1] / "corpora"
 
+# Their names repeat in folders that lie at two depths.
+SECOND_COPY_REFUSED = {"emov-db", "enterface"}
+
 pytestmark = pytest.mark.parametrize("corpus_id", builtin_names("corpora"))
 
 
@@ -105,6 +108,21 @@ def test_files_of_foreign_names_are_left_to_the_report(
 
     assert list(parser_for(corpus_id)(tree)) == parsed
     assert unread_audio(card, tree, parsed) == sorted(strays)
+
+
+def test_a_second_copy_below_the_root_counts_nothing_twice(
+    corpus_id: str, card: CorpusCard, folder: Path, parsed: list[ParsedUtterance]
+) -> None:
+    once = contents(folder)
+    tree = CorpusTree(once | {f"again/{path}": content for path, content in once.items()})
+
+    if corpus_id in SECOND_COPY_REFUSED:
+        with pytest.raises(WrongLayout, match="every utterance once"):
+            describe(card, list(parser_for(corpus_id)(tree)))
+        return
+
+    assert list(parser_for(corpus_id)(tree)) == parsed
+    assert unread_audio(card, tree, parsed) == sorted({f"again/{one.audio_path}" for one in parsed})
 
 
 def test_a_form_that_only_documents_tell_is_refused_with_what_was_found(

@@ -119,6 +119,35 @@ def test_a_segmented_table_keeps_its_times_and_an_open_end_is_the_end_of_the_fil
     ]
 
 
+def test_files_that_differ_in_their_ending_alone_are_told_apart(save: Callable[..., Path]) -> None:
+    db = database()
+    add_labels(db, index=audformat.filewise_index(["wav/a.wav", "wav/a.flac"]), values=["anger", "boredom"])
+
+    assert [one.stem for one in read(save(db)).utterances] == ["wav/a.wav", "wav/a.flac"]
+
+
+@pytest.mark.parametrize("dtype", ["int", "float"])
+def test_ages_may_be_a_column_of_any_kind_of_number(save: Callable[..., Path], dtype: str) -> None:
+    db = database()
+    add_labels(db)
+    db.schemes["age"] = audformat.Scheme(dtype)
+    db["emotion"]["age"] = audformat.Column(scheme_id="age")
+    db["emotion"]["age"].set([31, None, 500, 31, 31, 31])
+
+    assert [one.speaker_age for one in read(save(db)).utterances] == [31, None, None, 31, 31, 31]
+
+
+def test_codes_with_blanks_around_them_are_read_without(save: Callable[..., Path]) -> None:
+    db = database()
+    add_labels(db, labels=("anger ", " boredom"), values=["anger ", " boredom"] * 3)
+
+    workspace, result = prepared(save(db))
+
+    assert result.report["per_label"] == {"angry": 3, "bored": 3}
+    again = prepare_corpus(workspace, "acted-speech", workspace.root.parent / "db")
+    assert again.report["per_label"] == {"angry": 3, "bored": 3}
+
+
 def test_the_names_in_a_scheme_say_what_its_codes_mean(save: Callable[..., Path]) -> None:
     db = database()
     labels = {"W": "anger", "F": {"german": "Freude"}, "L": {"english": "boredom"}}
@@ -300,6 +329,23 @@ def test_a_file_in_two_partitions_is_refused(save: Callable[..., Path]) -> None:
         add_labels(db, split, scheme="take", column="take", labels=("one", "two"), values=["one"] * 6)
 
     with pytest.raises(WrongLayout, match=r"each file in one partition, found 'wav/s1_anger\.wav' in two"):
+        read(save(db))
+
+
+def test_a_segment_without_length_is_refused_as_in_any_table(save: Callable[..., Path]) -> None:
+    db = database()
+    index = audformat.segmented_index(["wav/a.wav"] * 2, ["0s", "1s"], ["1s", "1s"])
+    add_labels(db, index=index, values=["anger", "boredom"])
+
+    with pytest.raises(ManifestError, match=r"db\.yaml, column 'end_s': expected an end after the start \(1 s\)"):
+        read(save(db))
+
+
+def test_a_database_whose_labels_are_all_missing_is_refused(save: Callable[..., Path]) -> None:
+    db = database()
+    add_labels(db, values=[None] * 6)
+
+    with pytest.raises(WrongLayout, match=r"expected labels in 'emotion\.emotion', found none in any row"):
         read(save(db))
 
 

@@ -14,22 +14,18 @@ from hypothesis import strategies as st
 from evidence_listings import LISTED, read_listing
 from voxemo.catalog.lookup import corpus_card
 from voxemo.core.cards import CorpusCard
-from voxemo.core.errors import AudioProblem, CorpusError, CorpusNotFound
-from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.doctor import (
-    UNUSABLE,
-    Diagnosis,
-    Earlier,
-    Finding,
-    Reading,
-    duration_outliers,
-    examine,
-    read_folder,
-)
+from voxemo.core.errors import AudioProblem, CorpusError, CorpusNotFound, SplitError
+from voxemo.core.types import ParsedUtterance, Utterance
+from voxemo.corpora.doctor import Diagnosis, Reading, examine, read_folder
+from voxemo.corpora.doctor.audio import duration_outliers
+from voxemo.corpora.doctor.findings import UNUSABLE, Finding
+from voxemo.corpora.doctor.tables import Earlier
 from voxemo.corpora.parsers import parser_for
 from voxemo.corpora.prepare import describe
 from voxemo.corpora.probe import Probe
 from voxemo.corpora.tree import CorpusTree
+from voxemo.splits.checks import check_folds
+from voxemo.splits.policies import make_split
 
 
 def probed(n: int, **facts) -> Probe:
@@ -131,7 +127,7 @@ def test_a_sound_corpus_has_nothing_to_find(card: CorpusCard) -> None:
         (with_probe(probed(0, sample_rate_hz=8_000), 0), "sample-rate", ("toy/aA0",)),
         (with_probe(probed(0, n_channels=2), 0), "channels", ("toy/aA0",)),
         *(
-            (with_probe(unusable(kind), 0), UNUSABLE[kind][0], ("toy/aA0",))
+            (with_probe(unusable(kind), 0), UNUSABLE[kind], ("toy/aA0",))
             for kind in get_args(AudioProblem)
             if kind != "changed"
         ),
@@ -310,6 +306,15 @@ def test_tables_that_are_not_in_this_copy_are_named(card: CorpusCard) -> None:
     assert found(diagnosis, "votes-missing").names == ("all", "fast")
 
 
+def test_without_any_gold_label_there_is_no_benchmark(card: CorpusCard) -> None:
+    heard = card.model_copy(update={"gold": "perceived", "expected": type(card.expected)()})
+    bare = replace(SOUND, rows=tuple(replace(row, perceived_raw=None) for row in ROWS))
+
+    finding = found(examine(heard, bare), "gold-missing")
+
+    assert (finding.severity, finding.names) == ("problem", ("perceived",))
+
+
 def test_shared_speakers_and_sessions_of_the_split_are_noted(card: CorpusCard) -> None:
     rule = card.split.model_validate({"policy": "stratified_random", "seed": 1, "source": "made up", "why": "made up"})
     rows = tuple(replace(row, session_id=row.stem[0]) for row in ROWS)
@@ -318,8 +323,8 @@ def test_shared_speakers_and_sessions_of_the_split_are_noted(card: CorpusCard) -
 
     assert codes(diagnosis) == {"speaker-overlap": "note", "session-overlap": "note"}
     assert diagnosis.split is not None
-    assert "test speakers also in train; " in diagnosis.split
-    assert diagnosis.split.endswith("test sessions also in train")
+    assert "test speakers also in train or valid; " in diagnosis.split
+    assert diagnosis.split.endswith("test sessions also in train or valid")
 
 
 def test_what_the_split_leaves_out_is_noted(card: CorpusCard) -> None:
@@ -397,9 +402,9 @@ def test_outliers_of_real_corpora_are_the_clips_that_are_known_to_be_cut_wrongly
 VERSIONS = {"libsndfile": "1.2"}
 
 
-def manifest(card: CorpusCard, *, reading: Reading = SOUND, complete: bool = True) -> Earlier:
+def manifest(card: CorpusCard, *, reading: Reading = SOUND) -> Earlier:
     utterances = describe(card, reading.rows, reading.probes).utterances
-    return Earlier(utterances=utterances, complete=complete, decoder_versions=VERSIONS)
+    return Earlier(utterances=utterances, decoder_versions=VERSIONS)
 
 
 def test_the_same_folder_as_at_prepare_gives_nothing_new(card: CorpusCard) -> None:
@@ -415,17 +420,36 @@ def test_what_is_missing_and_what_is_extra_has_names_where_there_is_a_manifest(c
     diagnosis = examine(card, replace(SOUND, rows=rows), earlier=manifest(card), decoder_versions=VERSIONS)
 
     assert found(diagnosis, "missing").names == ("toy/aA0",)
-    assert found(diagnosis, "extra").names == ("toy/aA7",)
+    assert found(diagnosis, "not-in-manifest").names == ("toy/aA7",)
     assert not diagnosis.fit
 
 
-def test_more_than_a_partial_manifest_is_only_reason_to_prepare_again(card: CorpusCard) -> None:
-    part = manifest(card, reading=Reading(rows=ROWS[:40], probes=SOUND.probes[:40]), complete=False)
+def test_more_utterances_than_the_card_has_are_named_by_the_manifest(card: CorpusCard) -> None:
+    more = replace(SOUND, rows=(*ROWS, spoken("aA7")), probes=(*SOUND.probes, probed(48)))
+
+    diagnosis = examine(card, more, earlier=manifest(card), decoder_versions=VERSIONS)
+
+    assert (found(diagnosis, "extra").severity, found(diagnosis, "extra").names) == ("problem", ("toy/aA7",))
+    assert "not-in-manifest" not in codes(diagnosis)
+
+
+def test_what_only_the_manifest_has_is_missing_also_where_the_card_counts_nothing(card: CorpusCard) -> None:
+    free = card.model_copy(update={"expected": type(card.expected)()})
+    fewer = replace(SOUND, rows=ROWS[1:], probes=SOUND.probes[1:])
+
+    diagnosis = examine(free, fewer, earlier=manifest(free), decoder_versions=VERSIONS)
+
+    assert found(diagnosis, "missing").text == "Missing (the manifest has them). Fetch or unpack the rest."
+    assert found(diagnosis, "missing").names == ("toy/aA0",)
+
+
+def test_more_than_an_earlier_manifest_is_only_reason_to_prepare_again(card: CorpusCard) -> None:
+    part = manifest(card, reading=Reading(rows=ROWS[:40], probes=SOUND.probes[:40]))
 
     diagnosis = examine(card, SOUND, earlier=part, decoder_versions=VERSIONS)
 
-    assert found(diagnosis, "extra").severity == "warning"
-    assert found(diagnosis, "extra").number == 8
+    assert codes(diagnosis) == {"not-in-manifest": "warning"}
+    assert found(diagnosis, "not-in-manifest").number == 8
     assert diagnosis.fit
 
 
@@ -500,28 +524,56 @@ any_probe = st.sampled_from(
 )
 
 
-@given(rows=any_rows, data=st.data())
+any_split = st.sampled_from(
+    [
+        {"policy": "speaker_k_fold", "k": 4, "seed": 1},
+        {"policy": "stratified_random", "seed": 1},
+        {"policy": "leave_one_speaker_out"},
+        {"policy": "provider"},
+    ]
+)
+
+
+@given(rows=any_rows, rule=any_split, data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_stops_the_examination_and_fit_folders_are_those_that_prepare_takes_whole(
-    card: CorpusCard, rows: list[ParsedUtterance], data: st.DataObject
+    card: CorpusCard, rows: list[ParsedUtterance], rule: dict[str, object], data: st.DataObject
 ) -> None:
     probes = data.draw(st.lists(any_probe, min_size=len(rows), max_size=len(rows)))
+    card = card.model_validate(card.model_dump() | {"split": rule | {"source": "made up", "why": "made up"}})
     counted = describe_or_none(card, rows, probes)
     if counted is not None:
-        expected = card.expected.model_copy(
-            update={
-                "n_utterances": counted.report.n_utterances,
-                "n_speakers": counted.report.n_speakers,
-                "per_label": dict(counted.report.per_label),
-            }
+        report = counted.report
+        wrong = data.draw(
+            st.sampled_from(["nothing", "nothing", "n_utterances", "n_speakers", "per_label", "per_speaker"])
         )
-        card = card.model_copy(update={"expected": expected})
+        expected = {
+            "n_utterances": report.n_utterances,
+            "n_speakers": report.n_speakers,
+            "per_label": dict(report.per_label),
+            "per_speaker": dict(report.per_speaker) if data.draw(st.booleans()) or wrong == "per_speaker" else {},
+        }
+        if wrong in ("n_utterances", "n_speakers"):
+            expected[wrong] += data.draw(st.sampled_from([-1, 1]))
+        elif wrong != "nothing":
+            expected[wrong] = {**expected[wrong], "angry" if wrong == "per_label" else "a": 99}
+        card = card.model_copy(update={"expected": card.expected.model_copy(update=expected)})
+        counted = describe(card, rows, probes)
 
     diagnosis = examine(card, Reading(rows=tuple(rows), probes=tuple(probes)))
 
-    taken = counted is not None and not counted.report.unusable
-    assert diagnosis.fit == (taken and diagnosis.split is not None)
+    taken = counted is not None and counted.report.complete and not counted.report.unusable
+    assert diagnosis.fit == (taken and can_be_split(card, counted.utterances))
     assert all(finding.number >= max(1, len(finding.names)) for finding in diagnosis.findings)
+
+
+def can_be_split(card: CorpusCard, utterances: tuple[Utterance, ...]) -> bool:
+    kept = [one for one in utterances if one.excluded_reason is None]
+    try:
+        check_folds(make_split(card, kept, policy="protocol").folds, kept, label_source=card.gold)
+    except SplitError:
+        return False
+    return True
 
 
 def describe_or_none(card: CorpusCard, rows: list[ParsedUtterance], probes: list[Probe]):
@@ -613,9 +665,10 @@ def test_where_the_parser_gives_up_the_other_files_are_still_looked_at(card: Cor
 def test_another_folder_is_one_finding(card: CorpusCard, record: Callable[..., Path], tmp_path: Path) -> None:
     record("elsewhere/aA0.wav")
 
-    diagnosis = checked(card, tmp_path)
+    diagnosis = checked(knowing(card, a_story=()), tmp_path)
 
     assert codes(diagnosis) == {"wrong-layout": "problem"}
+    assert found(diagnosis, "wrong-layout").text.endswith("found 'elsewhere/'.")
     assert "audio files like 'speech/*.wav', found 'elsewhere/'" in found(diagnosis, "wrong-layout").text
 
 

@@ -14,9 +14,3 @@ def test_the_archives_own_folder_may_stand_above_the_speakers() -> None:
     (one,) = parse(CorpusTree({"EMOVO/f8/tri-f8-n4.wav": "", "EMOVO/documents/readme.txt": ""}))
 
     assert (one.stem, one.audio_path, one.speaker_id) == ("tri-f8-n4", "EMOVO/f8/tri-f8-n4.wav", "f8")
-
-
-def test_of_a_nested_second_copy_the_nearer_file_is_read() -> None:
-    (one,) = parse(CorpusTree({"m9/gio-m9-b1.wav": "", "emovo/m9/gio-m9-b1.wav": ""}))
-
-    assert one.audio_path == "m9/gio-m9-b1.wav"

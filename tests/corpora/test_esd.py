@@ -42,8 +42,8 @@ def test_the_first_ten_speakers_speak_mandarin() -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("0011/Sad/0012_001101.wav", "below the folder '0012', as its name says, found it below '0011'"),
-        ("0011/Sad/0011_000001.wav", "below the folder 'Neutral', as its number says, found it below 'Sad'"),
+        ("0011/Sad/0012_001101.wav", "in the folder '0012', as its name says, found it in '0011'"),
+        ("0011/Sad/0011_000001.wav", "in the folder 'Neutral', as its number says, found it in 'Sad'"),
     ],
     ids=["speaker", "emotion"],
 )

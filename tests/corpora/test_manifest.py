@@ -133,6 +133,7 @@ def test_columns_of_the_users_own_are_listed_and_not_read(write: Write) -> None:
         ("speaker_age", "30.5", "a whole number from 0 to 120"),
         ("language", "English", "a BCP-47 language"),
         ("start_s", "0:30", "a number from 0 up, found '0:30'"),
+        ("start_s", "0,5", "a number from 0 up, found '0,5'"),
         ("start_s", "nan", "a number from 0 up"),
         ("end_s", "0", r"an end after the start \(0 s\)"),
         ("votes.all.A", "-1", "a number from 0 up"),
@@ -155,6 +156,17 @@ def test_a_bad_value_names_file_line_column_and_what_was_expected(
     assert str(caught.value).startswith(f"own{ending}, {'row' if ending == '.parquet' else 'line'}")
     with pytest.raises(ManifestError, match=expected):
         raise caught.value
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old mac"])
+def test_a_table_from_a_spreadsheet_is_read_with_its_lines(tmp_path: Path, end: str) -> None:
+    lines = ["audio_path,expressed,transcript", 'a.wav,A,"two', 'lines"', "", "b.wav,A,one"]
+    (tmp_path / "own.csv").write_bytes(b"\xef\xbb\xbf" + end.join(lines).encode())
+
+    manifest = read_manifest(tmp_path / "own.csv")
+
+    assert manifest.lines == (2, 5)
+    assert [one.transcript for one in manifest.utterances] == [f"two{end}lines", "one"]
 
 
 @pytest.mark.parametrize("value", [True, [1], {"a": 1}, 1e400], ids=str)
@@ -206,6 +218,7 @@ def test_a_column_of_votes_names_rule_and_code(write: Write, column: str) -> Non
         ("own.jsonl", '{"audio_path": "a.wav"\n', "line 1: expected a JSON object"),
         ("own.jsonl", "[1]\n", "line 1: expected a JSON object, found"),
         ("own.jsonl", '{"stem": "a", "stem": "b"}\n', "line 1: expected each name once, found 'stem' twice"),
+        ("own.jsonl", '{"audio_path": "a.wav", "x_\\ud800": 1}\n', "line 1: expected .*surrogates not allowed"),
         ("own.parquet", "no table", "a Parquet table"),
         ("own.xlsx", "", r"a file ending in \.csv, \.jsonl, \.parquet"),
     ],

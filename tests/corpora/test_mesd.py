@@ -32,11 +32,3 @@ def test_the_archives_own_folder_may_be_there_or_not(folder: str) -> None:
 
     check_layout(corpus_card("mesd"), tree)
     assert [one.audio_path for one in parse(tree)] == [path]
-
-
-def test_of_a_nested_second_copy_the_nearer_file_is_read() -> None:
-    nearer = f"{ROOT}/Fear_F_A_palabra.wav"
-
-    (one,) = parse(CorpusTree({f"{ROOT}/{nearer}": "", nearer: ""}))
-
-    assert one.audio_path == nearer

@@ -137,6 +137,26 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
         CorpusTree(root, corpus_id="urdu").files()
 
 
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def test_of_tables_of_one_name_the_nearest_to_the_root_is_taken() -> None:
+    tree = CorpusTree(dict.fromkeys(["a/b/t.csv", "z/t.csv", "z/not_t.csv", "c/splits/t.txt"], ""))
+
+    assert str(tree.nearest("t.csv")) == "z/t.csv"
+    assert str(tree.nearest("splits/t.txt")) == "c/splits/t.txt"
+    assert tree.nearest("u.csv") is None
+
+
+def test_a_file_in_another_folder_than_its_name_tells_is_refused() -> None:
+    tree, path = CorpusTree({}, corpus_id="urdu"), PurePosixPath("Sad/Angry/a.wav")
+
+    tree.check_folder(path, "Angry", by="its letter says")
+    tree.check_folder(path, "Sad", by="its letter says", found="Sad")
+    with pytest.raises(WrongLayout, match=r"'a\.wav' in the folder 'Sad', as its letter says, found it in 'Angry'"):
+        tree.check_folder(path, "Sad", by="its letter says")
+
+
 # --- text and tables ---------------------------------------------------------------------------------------------
 
 

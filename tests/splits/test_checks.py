@@ -32,20 +32,20 @@ SIX = utterances({"a": "angry", "b": "sad", "c": "angry", "d": "sad", "e": "angr
             [fold(train="a", valid="b", test="c")],
             {"a": "x", "b": "y", "c": "y"},
             False,
-            "1 of 1 test speakers also in train",
+            "1 of 1 test speakers also in train or valid",
         ),
         (
             [fold(train="a", test1="b", test2="c")],
             {"a": "x", "b": "x", "c": "z"},
             False,
-            "1 of 2 test speakers also in train",
+            "1 of 2 test speakers also in train or valid",
         ),
         ([fold(train="a", test="b"), fold("2", train="b", test="a")], {"a": "x", "b": "y"}, True, "no speaker shared"),
         (
             [fold(train="a c", test="b"), fold("2", train="b c", test="a")],
             {"a": "x", "b": "y", "c": "y"},
             False,
-            "1 of 2 test speakers also in train",
+            "1 of 2 test speakers also in train or valid",
         ),
         ([fold(train="a", test="b")], {}, None, "speakers unknown"),
         (
@@ -58,7 +58,7 @@ SIX = utterances({"a": "angry", "b": "sad", "c": "angry", "d": "sad", "e": "angr
             [fold(train="a", test="b c")],
             {"a": "x", "b": "x", "c": None},
             False,
-            "1 of 1 test speakers also in train (1 utterance without a speaker)",
+            "1 of 1 test speakers also in train or valid (1 utterance without a speaker)",
         ),
     ],
     ids=[
@@ -130,3 +130,17 @@ def test_labels_tested_but_not_trained_and_utterances_left_out_are_warned_about(
         "fold 1 leaves out 2 of 6 utterances",
         "fold 1 tests labels that its training part lacks: 'sad'",
     ]
+
+
+def test_sessions_on_both_sides_are_counted_in_words_and_numbers() -> None:
+    folds = [
+        Fold(fold_id="1", partitions={"train": ("a",), "valid": ("b",), "test": ("c", "d")}),
+        Fold(fold_id="2", partitions={"train": ("c", "d"), "test": ("a", "b")}),
+    ]
+    sessions = {"a": "talk 1", "b": "talk 2", "c": "talk 2", "d": "talk 3"}
+
+    overlap = speaker_overlap(folds, {}, sessions)
+
+    assert (overlap.n_shared_sessions, overlap.n_test_sessions) == (1, 3)
+    assert overlap.speaker_independent is None
+    assert overlap.text == "speakers unknown; 1 of 3 test sessions also in train or valid"

@@ -94,7 +94,7 @@ def test_the_card_counts_what_the_table_holds_and_names_where_it_lies(tmp_path: 
 
 
 def test_what_nobody_said_is_a_placeholder_that_is_named(tmp_path: Path, table: Path) -> None:
-    new = made(tmp_path, table, facts=None)
+    new = made(tmp_path, table, facts=CardFacts(year=2026))
 
     assert new.notes == ("the card still holds placeholders: languages, access.license, citation",)
     assert new.place.read_text(encoding="utf-8").count(FILL_IN) == 3  # two fields, and the line that explains them
@@ -110,7 +110,7 @@ def test_the_card_is_valid_toml_that_says_the_same_whatever_the_codes_are(codes:
     facts = CardFacts(year=2026, citation=citation)
     card = draft_card("mine", rows, codes=means, facts=facts, manifest="a.csv", source="a.csv")
 
-    text = card_toml(card, codes=means, gold_open=True)
+    text = card_toml(card, codes=means)
 
     assert CorpusCard.model_validate(tomllib.loads(text)) == card
 
@@ -197,7 +197,7 @@ def test_what_is_there_is_not_written_over(tmp_path: Path, table: Path, audio: P
 
     (tmp_path / "mine" / "manifest.csv").write_text("edited", encoding="utf-8")
     with pytest.raises(CorpusError, match=r"manifest\.csv is there already, and may have been edited"):
-        new_corpus("mine", root=audio, out=tmp_path / "mine", replace_card=True)
+        new_corpus("mine", root=audio, out=tmp_path / "mine", facts=FACTS, replace_card=True)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_name_that_cannot_be_is_refused(
     tmp_path: Path, name: str, given: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        new_corpus(name, out=tmp_path / "new", **given)
+        new_corpus(name, out=tmp_path / "new", facts=FACTS, **given)
     assert not (tmp_path / "new").exists()
 
 

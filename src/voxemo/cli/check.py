@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voxemo.cli.common import JobsOption, JsonOption, WorkspaceOption, emit, progress, say, workspace_at
-from voxemo.cli.prepare import header_lines
+from voxemo.cli.prepare import counted, header_lines
 
 if TYPE_CHECKING:
     from voxemo.core.cards import CorpusCard
-    from voxemo.corpora.doctor import Diagnosis, Finding
+    from voxemo.corpora.doctor import Diagnosis
+    from voxemo.corpora.doctor.findings import Finding
 
 SCREEN_LINES = 40
 WIDTH = 118
@@ -47,7 +48,7 @@ def check(
 
 
 def document(diagnosis: "Diagnosis") -> dict[str, Any]:
-    """The diagnosis for a script: whether it is fit, the counts of `prepare`'s report, and all findings in full."""
+    """The diagnosis for a script, as docs/reference/check.md describes it: `fit`, `prepare`'s counts, all findings."""
     whole = asdict(diagnosis)
     return {"fit": diagnosis.fit, **whole.pop("report"), **whole}
 
@@ -79,12 +80,12 @@ def _audio_lines(diagnosis: "Diagnosis") -> list[str]:
     if diagnosis.quick:
         return ["  audio: not decoded"]
     rates = [f"{rate} Hz" for rate in diagnosis.sample_rates_hz]
-    channels = [f"{n} channel{'' if n == 1 else 's'}" for n in diagnosis.n_channels]
+    channels = [counted(n, "channel") for n in diagnosis.n_channels]
     return [f"  audio: {' and '.join(rates)}, {' and '.join(channels)}"] if rates else []
 
 
 def _finding_lines(findings: "Sequence[Finding]", most: int) -> list[str]:
-    """Headings and findings; where they are too many, first the names of the least severe go, then whole notes."""
+    """Headings and findings; where they are too many, first the names of the least severe go, then whole findings."""
     shown = [_lines(finding) for finding in findings]
     for index in reversed(range(len(shown))):
         if sum(map(len, shown)) > most:
@@ -100,7 +101,7 @@ def _finding_lines(findings: "Sequence[Finding]", most: int) -> list[str]:
             lines += ["", HEADINGS[heading]]
         lines += own
     left = len(findings) - len(shown)
-    return [*lines, f"  and {left} more kinds of findings, which --json shows"] if left else lines
+    return [*lines, f"  and {counted(left, 'more finding')}, which --json shows"] if left else lines
 
 
 def _lines(finding: "Finding", *, with_names: bool = True) -> list[str]:
@@ -131,11 +132,11 @@ def _fitting(names: Iterable[str], width: int) -> Iterator[str]:
 
 def _verdict(diagnosis: "Diagnosis", prepare: str) -> list[str]:
     if not diagnosis.fit:
-        n = len(diagnosis.problems)
-        lines = [
-            f"NOT fit for the benchmark: {n} kind{'' if n == 1 else 's'} of problem. Mend what is named; check again."
-        ]
-        if diagnosis.preparable:
+        n = counted(len(diagnosis.problems), "problem")
+        lines = [f"NOT fit for the benchmark: {n}. Mend what is named; check again."]
+        if diagnosis.preparable and diagnosis.report.complete:
+            lines.append(f"To go on with what is there: {prepare}")
+        elif diagnosis.preparable:
             lines.append(f"To go on with what is there, and have every run say so: {prepare} --partial")
         return lines
     if diagnosis.quick:

@@ -26,7 +26,7 @@ WorkspaceOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that read audio. Default: all cores.")]
+JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes that read audio. Default: all cores.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that run folders go into.")]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Torch device, such as cpu or cuda:0.")]

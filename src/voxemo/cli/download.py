@@ -145,7 +145,7 @@ def manual_lines(card: "CorpusCard", corpus: str) -> list[str]:
 
 def done_lines(card: "CorpusCard", folder: Path, done: "Downloaded", command: str) -> list[str]:
     """What came, and what to do next; the command prepares the corpus."""
-    from voxemo.corpora.unpack import STORE
+    from voxemo.corpora.download_folder import STORE
 
     lines = [f"{card.name}: files fetched: {len(done.fetched)}; there already, and whole: {len(done.kept)}"]
     if done.n_unpacked:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from voxemo.steps.new_corpus import NewCorpus
 
 KINDS = ("corpus",)
-SETTINGS = ("acted", "in_the_wild")
 
 
 def new(
@@ -33,9 +32,6 @@ def new(
     ] = None,
     license: Annotated[str | None, typer.Option("--license", help="Its licence.")] = None,
     citation: Annotated[str | None, typer.Option("--citation", help="How to cite it.")] = None,
-    homepage: Annotated[str | None, typer.Option("--homepage", help="Where it is described.")] = None,
-    year: Annotated[int | None, typer.Option("--year", min=1990, max=2100, help="Default: this one.")] = None,
-    setting: Annotated[str | None, typer.Option("--setting", help="acted or in_the_wild.")] = None,
     label_source: Annotated[
         str | None,
         typer.Option("--label-source", help="Labels that hard scores use: expressed or perceived."),
@@ -53,13 +49,10 @@ def new(
 
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
-    if setting not in (None, *SETTINGS):
-        raise UnknownName("setting", str(setting), SETTINGS)
-    texts = {"license": license, "citation": citation, "homepage": homepage}
+    texts = {"license": license, "citation": citation}
     facts = CardFacts(
-        year=year or datetime.now(UTC).year,
+        year=datetime.now(UTC).year,
         languages=tuple(language or ()),
-        setting=setting,  # type: ignore[arg-type]
         gold=read_label_source(label_source),
         **{field: text for field, text in texts.items() if text},  # type: ignore[arg-type]
     )
@@ -82,8 +75,9 @@ def new(
     for line in new_lines(made):
         say(line)
     if root is not None and manifest is None:
-        say(f"  Each file is labelled with its folder's name. To change that, edit {shown_path(made.manifest)}, then:")
-        say(f"    voxemo new corpus {name} --manifest {shlex.quote(shown_path(made.manifest))} --replace")
+        table = shown_path(made.manifest)
+        say(f"  Each file is labelled with its folder's name. To change that or to add columns, edit {table}")
+        say(f"  and give the same command again with: --manifest {shlex.quote(table)} --replace")
     say(f"Next: {command}")
 
 
@@ -92,7 +86,7 @@ def new_lines(made: "NewCorpus") -> list[str]:
     card = made.card
     lines = [
         f"{card.corpus_id}: {made.n_utterances} utterances in {shown_path(made.manifest)}",
-        f"  labels: {', '.join(f'{code} = {label}' for code, label in made.mapped.items()) or 'none known yet'}",
+        f"  labels: {', '.join(f'{code} = {label}' for code, label in card.labels.raw.items()) or 'none known yet'}",
         f"  split: {card.split.policy}. {card.split.why}",
     ]
     if made.unknown:

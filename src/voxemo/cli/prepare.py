@@ -125,19 +125,29 @@ def read_label_source(word: str | None) -> "LabelSource | None":
     return word  # type: ignore[return-value]
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "utterance"), counted(2, "utterance")
+    ('1 utterance', '2 utterances')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def header_lines(card: "CorpusCard", report: dict[str, Any]) -> list[str]:
     """What a corpus folder holds, in a few lines."""
     labels = ", ".join(f"{label} {n}" for label, n in report["per_label"].items())
     hours = "" if report["hours"] is None else f", {report['hours']:.2f} h"
+    utterances, speakers = counted(report["n_utterances"], "utterance"), counted(report["n_speakers"], "speaker")
     lines = [
-        f"{card.name}: {report['n_utterances']} utterances, {report['n_speakers']} speakers{hours}",
+        f"{card.name}: {utterances}, {speakers}{hours}",
         f"  {card.gold} labels: {labels}",
     ]
     if report["subset"] == "paper":
         lines.insert(1, "  subset: what the paper counts")
     for rule, n in report["voted"].items():
         missing = "" if n else " (the table is not in this copy)"
-        lines.append(f"  votes counted {rule!r}: {n} of {report['n_utterances']} utterances{missing}")
+        lines.append(f"  votes counted {rule!r}: {n} of {utterances}{missing}")
     for reason, n in report["excluded"].items():
         lines.append(f"  left out of the benchmark: {n} ({reason})")
     return lines
@@ -159,7 +169,7 @@ def report_lines(card: "CorpusCard", report: dict[str, Any]) -> list[str]:
             for what, (expected, found) in report["differences"].items()
         ]
     else:
-        broken = f", but {len(report['unusable'])} clips are unusable" if report["unusable"] else ""
+        broken = ", but not every clip can be used" if report["unusable"] else ""
         lines.append(f"  every count on the card was found{broken}")
     return lines
 

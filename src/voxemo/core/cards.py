@@ -257,7 +257,7 @@ class CorpusCard(Document):
     gold: LabelSource
     """The label source that hard scores use by default."""
     layout: Literal["verified", "documented"]
-    """Whether real file names were seen, or only the provider's description of them."""
+    """Whether real file names and label tables were seen, or some are known from descriptions only."""
     audio_files: tuple[Text, ...] = Field(min_length=1)
     """Glob patterns, relative to the root, that the corpus's audio matches; they tell corpora apart."""
     manifest: Text | None = None

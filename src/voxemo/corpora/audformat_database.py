@@ -12,14 +12,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from numbers import Real
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxemo.core.cards import KnownIssue, LabelTable
 from voxemo.core.errors import CorpusError, CorpusNotFound, MissingDependency, UnknownName, WrongLayout, listing
 from voxemo.core.types import LabelSource, ParsedUtterance
-from voxemo.corpora.manifest import OLDEST
-from voxemo.corpora.new_card import CardFacts, label_of
+from voxemo.corpora.manifest import OLDEST, check_utterances, stems_of
+from voxemo.corpora.new_card import CardFacts, label_of, label_words
 from voxemo.splits.policies import UNASSIGNED
 
 HEADER = "db.yaml"
@@ -179,39 +180,46 @@ def read_audformat(
     Raises:
         MissingDependency: the package audformat is not installed.
         WrongLayout: no database, or no emotion column; the columns there are listed.
+        ManifestError: what it says is nothing that a table of utterances may say, such as a segment without length.
         CorpusError: several columns could be meant, or it is not known whose labels they are.
         UnknownName: no such table or column.
     """
     database, folder = load_database(path)
+    labels = label_words(words)
     every = [_Column(t, c, database[t], database[t][c]) for t in database.tables for c in database[t].columns]
     if table is not None and table not in database.tables:
         raise UnknownName("table", table, sorted(database.tables))
-    golds, raters = _choose(every, words, table=table, column=column)
+    golds, raters = _choose(every, labels, table=table, column=column)
     chosen = (*golds, *raters)
     source = _label_source(golds, label_source)
     votes = _votes(raters)
     codes = _codes(golds) if golds else {key: _plurality(counts) for key, counts in votes.items()}
-    if not codes:
-        raise WrongLayout(THING, expected=f"rows in {listing([one.name for one in chosen])}", found="none")
+    if not any(codes.values()):
+        raise WrongLayout(THING, expected=f"labels in {listing([one.name for one in chosen])}", found="none in any row")
     about = _about(every)
     parts = _partitions(every, chosen, list(codes))
-    whole_files = len({file for file, _, _ in codes}) == len(codes)
+    paths = {file: _relative(file, folder) for file, _, _ in codes}
+    stems = stems_of(paths.values())
+    whole_files = len(paths) == len(codes)
     return AudformatCorpus(
         name=re.sub(r"[^a-z0-9._-]+", "-", str(database.name).lower()).strip("-._") or "audformat",
         folder=folder,
-        utterances=tuple(
-            _utterance(
-                key,
-                code,
-                votes.get(key),
-                source=source,
-                given=bool(golds),
-                about=about,
-                partition=parts.get(key, UNASSIGNED) if parts else None,
-                audio_path=_relative(key[0], folder),
-                whole_file=whole_files,
-            )
-            for key, code in codes.items()
+        utterances=check_utterances(
+            HEADER,
+            (
+                _utterance(
+                    key,
+                    code,
+                    votes.get(key),
+                    source=source,
+                    given=bool(golds),
+                    about=about,
+                    partition=parts.get(key, UNASSIGNED) if parts else None,
+                    audio_path=paths[key[0]],
+                    stem=stems[paths[key[0]]] + ("" if whole_files else _times(key)),
+                )
+                for key, code in codes.items()
+            ),
         ),
         facts=_facts(database, source, golds, raters),
         meanings=_meanings(chosen),
@@ -220,7 +228,7 @@ def read_audformat(
 
 
 def _choose(
-    every: Sequence[_Column], words: LabelTable, *, table: str | None, column: str | None
+    every: Sequence[_Column], words: Mapping[str, str], *, table: str | None, column: str | None
 ) -> tuple[list[_Column], list[_Column]]:
     """The columns of the labels themselves (one, or one per partition), and those of raters' votes."""
     names = [one.name for one in every]
@@ -254,7 +262,7 @@ def _choose(
     return golds, raters
 
 
-def _is_emotional(one: _Column, words: LabelTable) -> bool:
+def _is_emotional(one: _Column, words: Mapping[str, str]) -> bool:
     if one.column.scheme is not None and one.column.scheme.dtype not in ("str", "int", "object"):
         return False
     entries = _entries(one)
@@ -329,26 +337,24 @@ def _utterance(
     about: Mapping[str, Mapping[Key, Any]],
     partition: str | None,
     audio_path: str,
-    whole_file: bool,
+    stem: str,
 ) -> ParsedUtterance:
-    base = str(PurePosixPath(audio_path).with_suffix(""))
-    start_s, end_s = key[1], key[2]
     heard = _plurality(votes) if votes and source == "expressed" else None
     gender = str(_about_key(about["gender"], key)).lower()
     age = _about_key(about["age"], key)
     return ParsedUtterance(
-        stem=base if whole_file else f"{base}_{_seconds(start_s or 0.0)}-{'end' if end_s is None else _seconds(end_s)}",
+        stem=stem,
         audio_path=audio_path,
         expressed_raw=code if source == "expressed" else None,
         perceived_raw=code if source == "perceived" else heard,
         votes_raw={VOTE_RULE: dict(sorted(votes.items()))} if votes else {},
         speaker_id=_text(_about_key(about["speaker"], key)),
         speaker_gender=GENDERS.get(gender),
-        speaker_age=int(age) if isinstance(age, int | float) and 0 <= age <= OLDEST else None,
+        speaker_age=int(float(age)) if isinstance(age, Real) and 0 <= float(age) <= OLDEST else None,
         language=_language(_about_key(about["language"], key)),
         transcript=_text(_about_key(about["transcription"], key)),
-        start_s=start_s,
-        end_s=end_s,
+        start_s=key[1],
+        end_s=key[2],
         provider_partition=partition,
         excluded_reason=LEFT_OUT if code is None and given and source == "expressed" else None,
     )
@@ -466,11 +472,11 @@ def _speaker_entries(every: Sequence[_Column]) -> dict[str, Mapping[str, Any]]:
 
 
 def _code(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def _text(value: Any) -> str | None:
-    return (_code(value).strip() or None) if value is not None else None
+    return (_code(value) or None) if value is not None else None
 
 
 def _texts(entry: Any) -> tuple[str, ...]:
@@ -480,6 +486,11 @@ def _texts(entry: Any) -> tuple[str, ...]:
 
 def _meanings(chosen: Iterable[_Column]) -> dict[str, tuple[str, ...]]:
     return {code: _texts(entry) for one in chosen for code, entry in _entries(one).items()}
+
+
+def _times(key: Key) -> str:
+    _, start_s, end_s = key
+    return f"_{_seconds(start_s or 0.0)}-{'end' if end_s is None else _seconds(end_s)}"
 
 
 def _seconds(time_s: float) -> str:

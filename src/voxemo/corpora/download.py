@@ -1,17 +1,15 @@
 """Openly downloadable corpora: a provider's files fetched or continued, checked, and unpacked where they belong.
 
 What to fetch stands on the cards; this module knows no single corpus. pooch finds the files of archived records and
-puts a finished file in place; the transfer itself is here, because pooch starts a cut download from the beginning.
+their checksums; the transfer is here, because pooch starts a cut download from the beginning.
 
-Everything that is not the corpus lies in ``.voxemo-download`` below its folder: archives, ``.part`` files of cut
-downloads, and ``SHA256SUMS`` of every file that was found whole. Parsers do not look into hidden folders. Once a corpus
-is prepared, that folder can be deleted.
+Everything that is not the corpus lies in ``.voxemo-download`` below its folder (``download_folder``). Parsers do not
+look into hidden folders. Once a corpus is prepared, that folder can be deleted.
 """
 
 import hashlib
 import ipaddress
 import json
-import os
 import re
 import shutil
 import time
@@ -25,13 +23,12 @@ from urllib.parse import unquote, urljoin, urlsplit
 from voxemo import __version__
 from voxemo.core.cards import CorpusCard, Download
 from voxemo.core.errors import ChecksumMismatch, DownloadError, NoConnection
+from voxemo.corpora.download_folder import STORE, add_sum, key_of, read_sums, set_aside
 from voxemo.corpora.tree import CorpusTree, nfc
-from voxemo.corpora.unpack import ARCHIVES, FOREIGN_ARCHIVES, STORE, Report, no_room, set_aside, unpack
+from voxemo.corpora.unpack import ARCHIVES, FOREIGN_ARCHIVES, Report, no_room, unpack
 
 if TYPE_CHECKING:
     import requests
-
-SUMS = "SHA256SUMS"
 
 TIMEOUT_S = (10.0, 60.0)
 """To connect, and between two pieces of the answer."""
@@ -182,11 +179,6 @@ def place_of(wanted: Download, name: str, folder: Path) -> Path:
     return folder / STORE / name if _is_archive(wanted, name) else folder / wanted.folder / name
 
 
-def key_of(place: Path, folder: Path) -> str:
-    """What a file is called in ``SHA256SUMS`` and in results: its path relative to the corpus's folder."""
-    return place.relative_to(folder).as_posix()
-
-
 def remote_files(wanted: Download, folder: Path, *, sums: Mapping[str, str]) -> tuple[RemoteFile, ...]:
     """The files that a card's entry means.
 
@@ -223,8 +215,7 @@ def _files_of_record(wanted: Download, folder: Path) -> tuple[RemoteFile, ...]:
 
     url = f"https://doi.org/{wanted.doi}"
     try:
-        record = doi_to_repository(wanted.doi, headers=HEADERS, timeout=TIMEOUT_S)
-        check_address(record.archive_url)
+        record = doi_to_repository(wanted.doi, headers=HEADERS, timeout=TIMEOUT_S, hooks={"response": _check_redirect})
         shelf = pooch.create(path=folder / STORE, base_url=f"doi:{wanted.doi}/", registry={})
         record.populate_registry(shelf)
         names = {nfc(name): name for name in shelf.registry}
@@ -246,7 +237,7 @@ def _files_of_record(wanted: Download, folder: Path) -> tuple[RemoteFile, ...]:
             f"The record {url} does not list its files in a form that is known here ({cause!r}). "
             f"Download them by hand and put them into {folder / STORE}."
         ) from cause
-    unsafe = [file.name for file in found if file.name in ("", ".", "..") or re.search(r"[/\\:\0]", file.name)]
+    unsafe = [file.name for file in found if file.name in ("", ".", "..") or re.search(r"[/\\:\x00-\x1f]", file.name)]
     if missing or unsafe:
         what = f"lacks the file {missing[0]!r}" if missing else f"has a file with the name {unsafe[0]!r}"
         raise DownloadError(
@@ -257,22 +248,6 @@ def _files_of_record(wanted: Download, folder: Path) -> tuple[RemoteFile, ...]:
 
 
 # --- checksums ---------------------------------------------------------------------------------------------------
-
-
-def read_sums(folder: Path) -> dict[str, str]:
-    """Files that were found whole: path relative to the corpus's folder, to SHA-256.
-
-    The file has the form that ``sha256sum -c`` reads. Later lines count; a torn one does not.
-    """
-    path = folder / STORE / SUMS
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    matches = (re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines)
-    return {match[2]: match[1] for match in matches if match is not None}
-
-
-def _add_sum(folder: Path, key: str, sha256: str) -> None:
-    with (folder / STORE / SUMS).open("a", encoding="utf-8") as file:
-        file.write(f"{sha256}  {key}\n")
 
 
 def _digest(path: Path, algorithm: str) -> str:
@@ -321,7 +296,7 @@ def fetch(
             aside = set_aside(place, folder)
             raise ChecksumMismatch(remote.name, expected=expected, found=f"{algorithm}:{found}", set_aside=str(aside))
     if noted is None:
-        _add_sum(folder, key, sha256)
+        add_sum(folder, key, sha256)
         sums[key] = sha256
     size = place.stat().st_size
     report(size, size)
@@ -332,13 +307,18 @@ def fetch(
 
 
 def check_address(url: str) -> None:
-    """Refuse an address that is not encrypted, unless it is on this machine.
+    """Refuse an address that is not encrypted, unless it is on this machine, and one with a password in it.
 
     Raises:
-        DownloadError: anyone on the way could change what such an address gives.
+        DownloadError: anyone on the way could change what such an address gives; or it would be shown in messages.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
+    if "@" in parts.netloc:
+        raise DownloadError(
+            f"An address of {host} with a user name or password in it is not fetched: messages would show it. "
+            "Download the file by hand."
+        )
     if parts.scheme == "https" or (parts.scheme == "http" and _is_this_machine(host)):
         return
     raise DownloadError(
@@ -354,18 +334,19 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
+def _check_redirect(response: "requests.Response", **_options: Any) -> None:
+    if response.is_redirect:
+        check_address(urljoin(response.url, response.headers["location"]))
+
+
 def _session() -> "requests.Session":
     import requests
-
-    def check_redirect(response: "requests.Response", **_options: Any) -> None:
-        if response.is_redirect:
-            check_address(urljoin(response.url, response.headers["location"]))
 
     session = requests.Session()
     session.headers.update(HEADERS)
     # What is compressed on the way has neither a length to check nor a place to go on from.
     session.headers["Accept-Encoding"] = "identity"
-    session.hooks["response"].append(check_redirect)
+    session.hooks["response"].append(_check_redirect)
     return session
 
 
@@ -384,17 +365,12 @@ def _why(cause: Exception) -> str:
 
 
 def _transfer(remote: RemoteFile, place: Path, folder: Path, session: "requests.Session", report: Report) -> None:
-    import pooch
-
     check_address(remote.url)
-    store = folder / STORE
-    pooch.get_logger().setLevel("WARNING")
-    shelf = pooch.create(path=store, base_url="", registry={remote.name: None}, urls={remote.name: remote.url})
-    transfer = ResumingTransfer(store / f"{remote.name}.part", place, session=session, report=report)
+    part = folder / STORE / f"{remote.name}.part"
     try:
-        finished = shelf.fetch(remote.name, downloader=transfer)
+        ResumingTransfer(remote.url, part, place, session=session, report=report).run()
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(finished, place)
+        shutil.move(part, place)
     except OSError as cause:
         raise DownloadError(
             f"{place} cannot be written ({cause.strerror or cause}). Make room or give access, and run the same "
@@ -403,33 +379,30 @@ def _transfer(remote: RemoteFile, place: Path, folder: Path, session: "requests.
 
 
 class ResumingTransfer:
-    """A downloader for pooch that goes on where the last one was cut, in this call or in an earlier one.
+    """A transfer that goes on where the last one was cut, in this call or in an earlier one.
 
     A cut file stays as ``NAME.part``; ``NAME.part.json`` beside it tells which version of which address it is part of
     (ETag or date, and size). It is continued with a range request, and begun anew when the server does not do ranges or
     has another version by now.
 
     Args:
-        part: the ``.part`` file.
-        place: where the file will lie in the end, for messages.
+        url: where the file is.
+        part: the ``.part`` file, which is whole in the end.
+        place: where the file will lie then, for messages.
         session: what asks the host.
         report: called with (bytes there, bytes in all); the second is the first where the host does not tell.
     """
 
-    def __init__(self, part: Path, place: Path, *, session: "requests.Session", report: Report) -> None:
+    def __init__(self, url: str, part: Path, place: Path, *, session: "requests.Session", report: Report) -> None:
+        self._url = url
         self._part = part
         self._note = part.with_name(part.name + ".json")
         self._place = place
         self._session = session
         self._report = report
 
-    def __call__(self, url: str, output_file: str | os.PathLike[str], pooch: object) -> None:
-        """Fetch a file whole.
-
-        Args:
-            url: where it is.
-            output_file: where pooch wants it.
-            pooch: what pooch hands to every downloader; not used.
+    def run(self) -> None:
+        """Fetch the file whole.
 
         Raises:
             NoConnection: the host cannot be reached, or several attempts in a row bring nothing new.
@@ -442,7 +415,7 @@ class ResumingTransfer:
         while True:
             pause_s = 0.0
             try:
-                if self._attempt(url):
+                if self._attempt():
                     break
             except _NotNow as busy:
                 why, pause_s = str(busy), busy.pause_s
@@ -452,14 +425,13 @@ class ResumingTransfer:
             failures = 0 if self._size() > most else failures + 1
             most = max(most, self._size())
             if failures > len(PAUSES_S):
-                raise NoConnection(urlsplit(url).hostname or url, why, url=url, place=str(self._place))
+                raise NoConnection(urlsplit(self._url).hostname or "", why, url=self._url, place=str(self._place))
             time.sleep(max(pause_s, PAUSES_S[max(failures - 1, 0)]))
-        self._part.replace(output_file)
         self._note.unlink(missing_ok=True)
 
-    def _attempt(self, url: str) -> bool:
+    def _attempt(self) -> bool:
         """Ask once for what is missing; tells whether the file is whole then."""
-        have, note = self._size(), self._read_note()
+        url, have, note = self._url, self._size(), self._read_note()
         if note.get("url") != url:
             have = self._start_over()
         asked = {"Range": f"bytes={have}-"} if have else {}
@@ -486,7 +458,7 @@ class ResumingTransfer:
             else:
                 have = self._start_over()
                 total = _length(response)
-            self._write_note(url, response, total)
+            self._write_note(response, total)
             self._check_room(have, total)
             with self._part.open("ab") as part:
                 for chunk in response.iter_content(CHUNK_BYTES):
@@ -509,11 +481,11 @@ class ResumingTransfer:
             return {}
         return note if isinstance(note, dict) else {}
 
-    def _write_note(self, url: str, response: "requests.Response", total: int | None) -> None:
+    def _write_note(self, response: "requests.Response", total: int | None) -> None:
         tag = response.headers.get("ETag", "")
         # A weak tag promises the same meaning, not the same bytes.
         version = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
-        self._note.write_text(json.dumps({"url": url, "version": version, "size": total}), encoding="utf-8")
+        self._note.write_text(json.dumps({"url": self._url, "version": version, "size": total}), encoding="utf-8")
 
     def _check_room(self, have: int, total: int | None) -> None:
         free = shutil.disk_usage(self._part.parent).free

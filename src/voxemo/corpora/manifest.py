@@ -38,8 +38,8 @@ PARTITION = re.compile(r"train|valid|test|test1|test2|unassigned|fold:[A-Za-z0-9
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 OLDEST = 120
 
-Row = tuple[int, Mapping[str, Any]]
-"""Line (or row of a Parquet table), from 1, and column to what stands there."""
+Row = tuple[int | None, Mapping[str, Any]]
+"""Line (or row of a Parquet table), from 1, and column to what stands there; None where there are no lines."""
 
 
 class _Unfit(Exception):
@@ -54,7 +54,7 @@ class Manifest:
     """Bare name of the file."""
     utterances: tuple[ParsedUtterance, ...]
     """In the table's order."""
-    lines: tuple[int, ...] | None = None
+    lines: tuple[int | None, ...] | None = None
     """Line (row, in Parquet) of each utterance; None where they come from no file of lines."""
     ignored: tuple[str, ...] = ()
     """Columns that were not read, because their name starts with ``x_``."""
@@ -194,6 +194,8 @@ def _jsonl_rows(path: Path) -> tuple[list[str], Iterator[Row]]:
         if text.strip():
             try:
                 pairs = json.loads(text, object_pairs_hook=_Pairs)
+                # JSON can name halves of characters, which no file can hold.
+                json.dumps(pairs, ensure_ascii=False).encode()
             except (ValueError, RecursionError) as cause:
                 raise ManifestError(path.name, line=line, expected="a JSON object", found=str(cause)) from cause
             if not isinstance(pairs, _Pairs):
@@ -253,27 +255,44 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(path.name, expected=f"a file ending in {', '.join(ENDINGS)}", found=repr(path.suffix))
     if not path.is_file():
         raise ManifestError(path.name, expected="a table of utterances", found=f"no such file ({path})")
-    header, rows = _READERS[ending](path)
-    _check_header(path.name, header)
-    read: list[tuple[int, ParsedUtterance]] = []
+    return _manifest(path.name, *_READERS[ending](path))
+
+
+def check_utterances(name: str, utterances: Iterable[ParsedUtterance]) -> tuple[ParsedUtterance, ...]:
+    """Hold utterances from elsewhere to what a table of them may say, so that they can be written and read again.
+
+    Args:
+        name: of the file they come from, for messages.
+        utterances: at least one.
+
+    Raises:
+        ManifestError: as ``read_manifest``, without a line.
+    """
+    rows = manifest_rows(utterances)
+    return _manifest(name, list(rows[0]), ((None, row) for row in rows)).utterances
+
+
+def _manifest(name: str, header: Sequence[str], rows: Iterable[Row]) -> Manifest:
+    _check_header(name, header)
+    read: list[tuple[int | None, ParsedUtterance]] = []
     unfit: list[ManifestError] = []
     for line, row in rows:
         try:
-            read.append((line, _utterance(path.name, line, row)))
+            read.append((line, _utterance(name, line, row)))
         except ManifestError as error:
             unfit.append(error)
     if unfit:
         raise unfit[0] if len(unfit) == 1 else unfit[0].among(len(unfit))
     if not read:
-        raise ManifestError(path.name, expected="a row for each utterance", found="no row")
-    _refuse_double_stems(path.name, read)
-    _refuse_missing_labels(path.name, read, header)
-    _refuse_part_of_a_partition(path.name, read)
+        raise ManifestError(name, expected="a row for each utterance", found="no row")
+    _refuse_double_stems(name, read)
+    _refuse_missing_labels(name, read, header)
+    _refuse_part_of_a_partition(name, read)
     return Manifest(
-        name=path.name,
+        name=name,
         utterances=tuple(one for _, one in read),
         lines=tuple(line for line, _ in read),
-        ignored=tuple(name for name in header if name.startswith(IGNORED_PREFIX)),
+        ignored=tuple(column for column in header if column.startswith(IGNORED_PREFIX)),
     )
 
 
@@ -308,7 +327,7 @@ def _check_header(table: str, header: Sequence[str]) -> None:
         )
 
 
-def _utterance(table: str, line: int, row: Mapping[str, Any]) -> ParsedUtterance:
+def _utterance(table: str, line: int | None, row: Mapping[str, Any]) -> ParsedUtterance:
     fields: dict[str, Any] = {}
     votes: dict[str, dict[str, float]] = {}
     for name, value in row.items():
@@ -336,34 +355,44 @@ def _default_stem(audio_path: str) -> str:
     return str(PurePosixPath(audio_path).with_suffix(""))
 
 
-def _refuse_double_stems(table: str, read: Iterable[tuple[int, ParsedUtterance]]) -> None:
-    first: dict[str, int] = {}
+def stems_of(audio_paths: Iterable[str]) -> dict[str, str]:
+    """A name for each file: its path without the ending, or with it where two files differ in nothing else."""
+    stems = {path: _default_stem(path) for path in audio_paths}
+    n_files = Counter(map(nfc, stems.values()))
+    return {path: stem if n_files[nfc(stem)] == 1 else path for path, stem in stems.items()}
+
+
+def _refuse_double_stems(table: str, read: Iterable[tuple[int | None, ParsedUtterance]]) -> None:
+    first: dict[str, int | None] = {}
     for line, one in read:
         stem = nfc(one.stem)
         if stem in first:
+            earlier = first[stem]
             raise ManifestError(
                 table,
                 line=line,
                 column="stem",
                 expected="a name of its own for every utterance",
-                found=f"{stem!r}, as in line {first[stem]}",
+                found=f"{stem!r} twice" if earlier is None else f"{stem!r}, as in line {earlier}",
                 hint="By default it is the audio path without its ending; give segments of one file a column 'stem'.",
             )
         first[stem] = line
 
 
-def _refuse_missing_labels(table: str, read: Iterable[tuple[int, ParsedUtterance]], header: Sequence[str]) -> None:
+def _refuse_missing_labels(
+    table: str, read: Iterable[tuple[int | None, ParsedUtterance]], header: Sequence[str]
+) -> None:
     kept = [(line, one) for line, one in read if one.excluded_reason is None]
     if not any(one.expressed_raw or one.perceived_raw for _, one in kept):
         raise ManifestError(table, expected="labels in 'expressed' or 'perceived'", found="none in any row")
     # Listeners may tie; what a speaker intended is always known.
     without = [line for line, one in kept if one.expressed_raw is None]
     if without and "perceived" not in header:
-        hint = f"{len(without)} rows have none; a row may say in 'excluded_reason' why it is left out."
+        hint = f"Rows without one: {len(without)}. A row may say in 'excluded_reason' why it is left out."
         raise ManifestError(table, line=without[0], column="expressed", expected="a label", found="nothing", hint=hint)
 
 
-def _refuse_part_of_a_partition(table: str, read: Iterable[tuple[int, ParsedUtterance]]) -> None:
+def _refuse_part_of_a_partition(table: str, read: Iterable[tuple[int | None, ParsedUtterance]]) -> None:
     kept = [(line, one.provider_partition) for line, one in read if one.excluded_reason is None]
     without = [line for line, partition in kept if partition is None]
     if without and len(without) < len(kept):
@@ -438,11 +467,10 @@ def list_audio(tree: CorpusTree, *, label_source: LabelSource) -> tuple[ParsedUt
         shown = listing([path.encode(errors="backslashreplace").decode() for path in unwritable])
         raise tree.wrong_layout("file names in UTF-8", shown)
     root = "" if tree.root is None else tree.root.resolve().name
-    stems = Counter(nfc(str(path.with_suffix(""))) for path in paths)
+    stems = stems_of(map(str, paths))
     return tuple(
         ParsedUtterance(
-            # Two files that differ in their ending alone need it in their names.
-            stem=str(path.with_suffix("") if stems[nfc(str(path.with_suffix("")))] == 1 else path),
+            stem=stems[str(path)],
             audio_path=str(path),
             expressed_raw=label if label_source == "expressed" else None,
             perceived_raw=label if label_source == "perceived" else None,

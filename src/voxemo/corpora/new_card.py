@@ -6,7 +6,6 @@ Codes that are no word of the shared table are left to the user: their meaning i
 
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,20 +42,28 @@ class CodeMap:
     """Code that no word of the shared table is, to the number of utterances that use it."""
 
 
-def label_of(word: str, table: LabelTable) -> str | None:
-    """The label that a word of any language means, but for case and dashes; None when the shared table lacks it.
+def label_words(table: LabelTable) -> dict[str, str]:
+    """Every word of the shared label table, in any language and folded, to the label that it means."""
+    words: dict[str, str] = {}
+    for name, entry in table.labels.items():
+        for word in (name, *entry.aliases, *(one for some in entry.translations.values() for one in some)):
+            words.setdefault(_folded(word), name)
+    return words
+
+
+def label_of(word: str, words: Mapping[str, str]) -> str | None:
+    """The label that a word means, but for case; None when it is none of the words.
 
     >>> from voxemo.core.cards import LabelEntry
-    >>> words = LabelTable(version="1", labels={"angry": LabelEntry(aliases=("anger",))})
+    >>> words = label_words(LabelTable(version="1", labels={"angry": LabelEntry(aliases=("anger",))}))
     >>> label_of("Anger", words), label_of("W", words)
     ('angry', None)
     """
-    folded = unicodedata.normalize("NFC", word).strip().casefold()
-    for name, entry in table.labels.items():
-        words = (name, *entry.aliases, *(one for some in entry.translations.values() for one in some))
-        if folded in {one.casefold() for one in words}:
-            return name
-    return None
+    return words.get(_folded(word))
+
+
+def _folded(word: str) -> str:
+    return nfc(word).strip().casefold()
 
 
 def codes_of(utterances: Iterable[ParsedUtterance]) -> Counter[str]:
@@ -89,6 +96,7 @@ def map_codes(
         UnknownName: the user names a code that the corpus does not use, or a label that the table lacks.
     """
     given, dropped, meanings = given or {}, dropped or {}, meanings or {}
+    words = label_words(table)
     counts = codes_of(utterances)
     for code in (*given, *dropped):
         if code not in counts:
@@ -96,12 +104,12 @@ def map_codes(
     raw: dict[str, str] = {}
     for code in sorted(set(counts) - set(dropped)):
         if code in given:
-            label = label_of(given[code], table)
+            label = label_of(given[code], words)
             if label is None:
                 raise UnknownName("label", given[code], sorted(table.labels))
         else:
-            words = (code, *meanings.get(code, ()))
-            label = next((found for word in words if (found := label_of(word, table)) is not None), None)
+            names = (code, *meanings.get(code, ()))
+            label = next((found for name in names if (found := label_of(name, words)) is not None), None)
         if label is not None:
             raw[code] = label
     unknown = {code: counts[code] for code in sorted(set(counts) - set(raw) - set(dropped))}
@@ -355,24 +363,25 @@ def check_own_card(card: CorpusCard, manifest: Iterable[ParsedUtterance], place:
 # --- as a file ---------------------------------------------------------------------------------------------------
 
 
-def card_toml(card: CorpusCard, *, codes: CodeMap, gold_open: bool) -> str:
+def card_toml(card: CorpusCard, *, codes: CodeMap) -> str:
     """The card as a commented TOML file, for its user to complete.
 
     Args:
         card: what ``draft_card`` made.
         codes: the same codes; those that nobody knows stand as comments where their meaning belongs.
-        gold_open: whether the card's label source for hard scores is our choice of two.
     """
     unknown = [
         f"{_key(code)} = {FILL_IN}        ({n} utterance{'' if n == 1 else 's'})" for code, n in codes.unknown.items()
     ]
     comments = {
+        "year": ["Of publication."],
         "languages": ['BCP-47 codes, such as "en" or "zh-TW"; "und" is a placeholder.'],
         "setting": ['"acted" or "in_the_wild"'],
         "elicitation": ['"scripted", "spontaneous", "mixed" or "unknown"'],
         "recording": ['"studio", "podcast", "tv", "talkshow", "online_media" or "unknown"'],
         "gold": [
-            "The label source that hard scores use" + (": change it if you mean the other." if gold_open else ".")
+            "The label source that hard scores use"
+            + (": change it if you mean the other." if len(card.label_sources) == 2 else ".")
         ],
         "labels.raw": [
             "Code of the manifest = label. Labels are lower-case words; all of them stand in labels.names.",

@@ -161,8 +161,7 @@ def _refuse_unknown_paper_set(card: CorpusCard) -> None:
 
 
 def _refuse_unwritable_names(card: CorpusCard, parsed: Iterable[ParsedUtterance]) -> None:
-    """Python reads a name that is no UTF-8 with stand-ins that no table can hold; old zip files give such names."""
-    unwritable = [one.audio_path for one in parsed if not _is_utf8(one.audio_path)]
+    unwritable = [one.audio_path for one in parsed if printable(one.audio_path) != one.audio_path]
     if unwritable:
         raise WrongLayout(
             card.corpus_id,
@@ -172,8 +171,15 @@ def _refuse_unwritable_names(card: CorpusCard, parsed: Iterable[ParsedUtterance]
         )
 
 
-def _is_utf8(name: str) -> bool:
-    return name.encode(errors="replace").decode() == name
+def printable(path: str) -> str:
+    r"""A path as it can be shown and stored; the same where it is UTF-8.
+
+    Python reads a name that is no UTF-8 with stand-ins that no table can hold; old zip files give such names.
+
+    >>> printable("Col\udc8are.wav") == r"Col\udc8are.wav"
+    True
+    """
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _refuse_double_stems(card: CorpusCard, parsed: Iterable[ParsedUtterance]) -> None:
@@ -199,6 +205,14 @@ def _canonical(card: CorpusCard, code: str | None) -> str | None:
     return card.labels.raw[code]
 
 
+def lacks_intended_label(card: CorpusCard, parsed: ParsedUtterance) -> bool:
+    """Whether the gold label is absent where that cannot be an answer.
+
+    Listeners may tie, so a missing perceived label is one; what a speaker intended is always known.
+    """
+    return card.gold == "expressed" and parsed.expressed_raw is None
+
+
 def _utterance(card: CorpusCard, parsed: ParsedUtterance, found: Probe, subset: Subset) -> Utterance:
     gold_code = parsed.expressed_raw if card.gold == "expressed" else parsed.perceived_raw
     excluded_reason = parsed.excluded_reason
@@ -206,8 +220,7 @@ def _utterance(card: CorpusCard, parsed: ParsedUtterance, found: Probe, subset: 
         excluded_reason = f"not in the paper's set: {parsed.outside_paper}"
     if excluded_reason is None and gold_code in card.labels.dropped:
         excluded_reason = f"label dropped: {card.labels.dropped[gold_code]}"
-    # Listeners may tie, so a missing perceived label is an answer; what a speaker intended is always known.
-    if excluded_reason is None and gold_code is None and card.gold == "expressed":
+    if excluded_reason is None and lacks_intended_label(card, parsed):
         raise WrongLayout(
             card.corpus_id, expected="an intended label for every utterance", found=f"none for {parsed.stem!r}"
         )
@@ -235,15 +248,26 @@ def _utterance(card: CorpusCard, parsed: ParsedUtterance, found: Probe, subset: 
     )
 
 
+def bad_vote(parsed: ParsedUtterance) -> str | None:
+    """The first vote that is no finite number from 0 up, in words; None where there is none.
+
+    >>> bad_vote(ParsedUtterance(stem="s", audio_path="s.wav", votes_raw={"all": {"A": 2, "H": -1}}))
+    "-1 for 'H' by rule 'all'"
+    """
+    for rule, counts in parsed.votes_raw.items():
+        for code, n in counts.items():
+            if not (math.isfinite(n) and n >= 0):
+                return f"{n} for {code!r} by rule {rule!r}"
+    return None
+
+
 def _votes(card: CorpusCard, parsed: ParsedUtterance) -> Iterator[VoteRow]:
+    if bad := bad_vote(parsed):
+        raise WrongLayout(
+            card.corpus_id, expected="votes that are numbers from 0 up", found=f"{bad} on {parsed.stem!r}"
+        )
     for rule, counts in sorted(parsed.votes_raw.items()):
         for code, n in sorted(counts.items()):
-            if not (math.isfinite(n) and n >= 0):
-                raise WrongLayout(
-                    card.corpus_id,
-                    expected="votes that are numbers from 0 up",
-                    found=f"{n} votes for {code!r} by rule {rule!r} on {parsed.stem!r}",
-                )
             label = _canonical(card, code)
             if n > 0:
                 name = utterance_id(card.corpus_id, nfc(parsed.stem))
@@ -405,7 +429,7 @@ def prepare(
         root: the corpus folder.
         subset: ``paper`` leaves out what the paper's set is known to lack.
         partial: go on when the counts differ from the card's; the report says how they do.
-        jobs: threads that decode.
+        jobs: as ``probe`` has it.
         on_progress: called with the utterances probed so far and their total.
 
     Raises:
@@ -415,15 +439,11 @@ def prepare(
         CountMismatch: it is not complete, and ``partial`` is not set.
     """
     tree = CorpusTree(root, corpus_id=card.corpus_id)
-    check_layout(card, tree)
-    parsed = tuple(parse(tree))
-    if not parsed:
-        raise WrongLayout(
-            card.corpus_id, expected="file names of its provider's form", found=listing(unread_audio(card, tree, ()))
-        )
+    parsed = tuple(read_rows(card, parse, tree))
     unread = unread_audio(card, tree, parsed)
+    counted = describe(card, parsed, subset=subset).report
     if not partial:
-        check_counts(card, describe(card, parsed, subset=subset).report)
+        check_counts(card, counted)
     probes = probe(
         root,
         parsed,
@@ -433,9 +453,25 @@ def prepare(
     return describe(card, parsed, probes, unread=unread, subset=subset)
 
 
+def read_rows(card: CorpusCard, parse: Parser, tree: CorpusTree) -> Iterator[ParsedUtterance]:
+    """What the parser makes of the tree, row by row.
+
+    Raises:
+        WrongLayout: the tree is not this corpus's, or the parser finds no utterance in it.
+        CorpusError: as the parser does, after the rows before.
+    """
+    check_layout(card, tree)
+    empty = True
+    for row in parse(tree):
+        empty = False
+        yield row
+    if empty:
+        raise tree.wrong_layout("file names of its provider's form", listing(unread_audio(card, tree, ())))
+
+
 def unread_audio(card: CorpusCard, tree: CorpusTree, parsed: Iterable[ParsedUtterance]) -> list[str]:
     """Audio files that no utterance comes from, sorted: those with an ending that the card's audio files have."""
     endings = tuple({PurePosixPath(pattern).suffix.casefold() for pattern in card.audio_files})
     read = {one.audio_path for one in parsed}
-    unread = (path for path in map(str, tree.files()) if path.casefold().endswith(endings) and path not in read)
-    return [path.encode(errors="backslashreplace").decode() for path in unread]
+    files = map(str, tree.files())
+    return [printable(path) for path in files if path.casefold().endswith(endings) and path not in read]

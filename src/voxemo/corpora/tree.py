@@ -100,6 +100,14 @@ class CorpusTree:
         below = (composed.removeprefix(folder) for composed, _ in self._stored if composed.startswith(folder))
         return tuple(sorted({name.partition("/")[0] + ("/" if "/" in name else "") for name in below}))
 
+    def nearest(self, name: str) -> PurePosixPath | None:
+        """The file nearest to the root whose path ends so; None where there is none.
+
+        Args:
+            name: the last parts of the path, as a pattern of ``glob``.
+        """
+        return min(self.glob(f"**/{name}"), key=_depth, default=None)
+
     def exists(self, path: str | PurePosixPath) -> bool:
         """Tell whether there is such a file."""
         return nfc(str(path)) in self._stored_name
@@ -187,6 +195,22 @@ class CorpusTree:
         """The error to raise where this corpus's files or tables are not as expected."""
         return WrongLayout(self.corpus_id, expected=expected, found=found, hint=hint)
 
+    def check_folder(self, path: PurePosixPath, told: str, *, by: str, found: str | None = None) -> None:
+        """Compare the folder that a file's name tells with the one above it.
+
+        Args:
+            path: of the file.
+            told: the folder, as the file's name tells it.
+            by: what tells it, such as ``its letter says``.
+            found: the folder, where it is not the one that the file itself lies in.
+
+        Raises:
+            WrongLayout: they differ.
+        """
+        found = path.parent.name if found is None else found
+        if found != told:
+            raise self.wrong_layout(f"{path.name!r} in the folder {told!r}, as {by}", f"it in {found!r}")
+
 
 def nearest_copies(paths: Iterable[PurePosixPath], *, n_parts: int = 1) -> tuple[PurePosixPath, ...]:
     """Of files that occur more than once below a root, keep the copy nearest to it; sorted.
@@ -203,9 +227,13 @@ def nearest_copies(paths: Iterable[PurePosixPath], *, n_parts: int = 1) -> tuple
     ['a/1.wav', 'a/2.wav']
     """
     nearest: dict[tuple[str, ...], PurePosixPath] = {}
-    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
+    for path in sorted(paths, key=_depth):
         nearest.setdefault(tuple(map(nfc, path.parts[-n_parts:])), path)
     return tuple(sorted(nearest.values()))
+
+
+def _depth(path: PurePosixPath) -> tuple[int, PurePosixPath]:
+    return len(path.parts), path
 
 
 def _is_hidden(name: str) -> bool:

@@ -14,14 +14,15 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from voxemo.core.errors import DownloadError, UnsafeArchive
+from voxemo.corpora.download_folder import STORE, set_aside
 from voxemo.corpora.tree import nfc
-
-STORE = ".voxemo-download"
-"""Folder below the corpus's that holds what is not part of the corpus."""
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 FOREIGN_ARCHIVES = (".rar", ".7z")
 """Kinds that Python's standard library cannot unpack."""
+
+FOLDER_ENDINGS = ("/", "\\")
+"""End the name of a folder in a zip archive; some Windows programs write backslashes, against the format."""
 
 COPIED_BYTES = 1 << 20
 """Copied at a time."""
@@ -44,7 +45,8 @@ def unpack(archive: Path, root: Path, *, into: str = "", report: Report) -> int:
 
     The whole archive is looked through before anything is written. Names are kept as they are stored; zip names without
     the UTF-8 mark are read as code page 437, as the format says. Files that are there with the stored size stay as they
-    are. Times, owners and rights are not restored. What macOS adds (``__MACOSX``) is left out.
+    are; of two entries with one name the last counts. Times, owners and rights are not restored. What macOS adds
+    (``__MACOSX``) is left out.
 
     Args:
         archive: the archive.
@@ -60,24 +62,25 @@ def unpack(archive: Path, root: Path, *, into: str = "", report: Report) -> int:
     """
     try:
         with _entries(archive) as entries:
-            placed = list(_paths(archive, entries, root, _target(root, into, entries)))
-            todo = [(entry, path) for entry, path in placed if not _is_there(path, entry)]
-            needed, free = sum(entry.size for entry, _ in todo), shutil.disk_usage(root).free
+            placed = dict(_paths(archive, entries, root, _target(root, into, entries)))
+            todo = [(path, entry) for path, entry in placed.items() if not _is_there(path, entry)]
+            # Neither kind of archive yields more of an entry than it declares, so these sizes can be relied on.
+            needed, free = sum(entry.size for _, entry in todo), shutil.disk_usage(root).free
             if needed > free:
                 raise no_room(f"the content of {archive.name}", needed, free)
-            for n_left, (entry, path) in zip(range(len(todo), 0, -1), todo, strict=True):
-                report(len(entries) - n_left, len(entries))
+            for n_done, (path, entry) in enumerate(todo, start=len(placed) - len(todo)):
+                report(n_done, len(placed))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with entry.open() as source, path.open("wb") as file:
                     shutil.copyfileobj(source, file, COPIED_BYTES)
-            report(len(entries), len(entries))
-            return len(entries)
+            report(len(placed), len(placed))
+            return len(placed)
     except FileNotFoundError as cause:
         raise DownloadError(
             f"There is no archive {archive} to unpack: the one around it holds something else by now. "
             "Look into it, and please report it."
         ) from cause
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, UnicodeDecodeError) as cause:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, ValueError) as cause:
         raise _damaged(archive, root, cause) from cause
     except (OSError, RuntimeError) as cause:
         # gzip and bz2 tell of damage by an OSError without a number; RuntimeError is what zipfile says of passwords
@@ -104,8 +107,7 @@ def _entries(archive: Path) -> Iterator[list[_Entry]]:
     """The files of an archive; links, devices and the like are refused."""
     if archive.name.casefold().endswith(".zip"):
         with zipfile.ZipFile(archive) as file:
-            # ZipInfo.is_dir fails for an empty name.
-            infos = [info for info in file.infolist() if not info.filename.endswith("/")]
+            infos = [info for info in file.infolist() if not info.filename.endswith(FOLDER_ENDINGS)]
             for info in infos:
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG):
@@ -131,7 +133,6 @@ def _wanted(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    # Some Windows programs write backslashes, against the format.
     return PurePosixPath(name.replace("\\", "/")).parts
 
 
@@ -142,7 +143,7 @@ def _target(root: Path, into: str, entries: list[_Entry]) -> Path:
     return target.parent if into and not flat and tops == {nfc(target.name)} else target
 
 
-def _paths(archive: Path, entries: list[_Entry], root: Path, target: Path) -> Iterator[tuple[_Entry, Path]]:
+def _paths(archive: Path, entries: list[_Entry], root: Path, target: Path) -> Iterator[tuple[Path, _Entry]]:
     """Where each entry goes: below the target and through no link, or an error."""
     looked_at: set[Path] = set()
     for entry in entries:
@@ -150,7 +151,8 @@ def _paths(archive: Path, entries: list[_Entry], root: Path, target: Path) -> It
         if not parts or ".." in parts or parts[0].startswith("/") or windows.drive or windows.root:
             raise UnsafeArchive(archive.name, entry.name, "which points outside its folder")
         path = target.joinpath(*parts)
-        if path.is_relative_to(root / STORE):
+        # Where the file system does not tell cases apart, another case is the same folder.
+        if path.relative_to(root).parts[0].casefold() == STORE:
             raise UnsafeArchive(archive.name, entry.name, "which would replace what voxemo notes about this download")
         for step in (path, *path.parents):
             if step in looked_at or step == root:
@@ -158,18 +160,11 @@ def _paths(archive: Path, entries: list[_Entry], root: Path, target: Path) -> It
             looked_at.add(step)
             if step.is_symlink():
                 raise UnsafeArchive(archive.name, entry.name, f"which would be written through the link {step.name!r}")
-        yield entry, path
+        yield path, entry
 
 
 def _is_there(path: Path, entry: _Entry) -> bool:
     return path.is_file() and path.stat().st_size == entry.size
-
-
-def set_aside(place: Path, folder: Path) -> Path:
-    """Move a file that is not what it should be out of the way; returns where it lies now."""
-    wrong = folder / STORE / f"{place.name}.wrong"
-    place.replace(wrong)
-    return wrong
 
 
 def no_room(name: str, needed: int, free: int) -> DownloadError:

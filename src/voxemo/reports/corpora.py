@@ -9,8 +9,9 @@ HEADER = ("corpus", "language", "setting", "labels", "gold", "votes", "split", "
 N_TEXT = 8
 
 LAYOUT = {
-    "verified": "real file names were seen",
-    "documented": "known from descriptions; label files of another form are refused with what was found",
+    "verified": "real file names, and label tables where there are any, were seen",
+    "documented": "names or label tables are in part known from descriptions only; another form is refused with "
+    "what was found",
 }
 POLICIES = {
     "provider": "as the provider ships it",

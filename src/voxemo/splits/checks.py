@@ -58,6 +58,9 @@ class Overlap:
     n_shared: int
     """Test speakers that are also in training, in at least one fold."""
     n_test_speakers: int
+    n_shared_sessions: int
+    """Test sessions (dialogues, episodes, recordings) that are also in training, in at least one fold."""
+    n_test_sessions: int
     per_fold: tuple[FoldOverlap, ...]
     speaker_independent: bool | None
     """True: none is shared; False: some are; None: utterances without a speaker leave it open."""
@@ -65,16 +68,21 @@ class Overlap:
     """The finding in words."""
 
 
-def speaker_overlap(folds: Sequence[Fold], speakers: Mapping[str, str | None]) -> Overlap:
-    """Count the speakers that are in a training and a test partition of the same fold.
+def speaker_overlap(
+    folds: Sequence[Fold], speakers: Mapping[str, str | None], sessions: Mapping[str, str | None] | None = None
+) -> Overlap:
+    """Count the speakers that are in a training and a test partition of the same fold, and the sessions.
+
+    Where files name no speakers, a session that is on both sides tells that its speakers are.
 
     Args:
         folds: at least one.
         speakers: utterance id to speaker id; None or absent where the corpus does not tell.
+        sessions: the same for sessions.
 
     >>> fold = Fold(fold_id="1", partitions={"train": ("a", "b"), "test": ("c",)})
     >>> speaker_overlap([fold], {"a": "x", "b": "y", "c": "x"}).text
-    '1 of 1 test speakers also in train'
+    '1 of 1 test speakers also in train or valid'
     >>> speaker_overlap([fold], {"a": "x", "b": "y", "c": "z"}).text
     'no speaker shared'
     """
@@ -94,7 +102,7 @@ def speaker_overlap(folds: Sequence[Fold], speakers: Mapping[str, str | None]) -
     unknown = f"{len(nameless)} utterance{'' if len(nameless) == 1 else 's'} without a speaker"
     if shared:
         independent: bool | None = False
-        text = f"{len(shared)} of {len(tested)} test speakers also in train"
+        text = f"{len(shared)} of {len(tested)} test speakers also in train or valid"
         if nameless:
             text += f" ({unknown})"
     elif nameless:
@@ -102,31 +110,21 @@ def speaker_overlap(folds: Sequence[Fold], speakers: Mapping[str, str | None]) -
         text = "speakers unknown" if len(nameless) == len(used) else f"no known speaker shared ({unknown})"
     else:
         independent, text = True, "no speaker shared"
+    n_shared_sessions, n_test_sessions = _shared_sessions(folds, sessions or {})
+    if n_shared_sessions:
+        text += f"; {n_shared_sessions} of {n_test_sessions} test sessions also in train or valid"
     return Overlap(
         n_shared=len(shared),
         n_test_speakers=len(tested),
+        n_shared_sessions=n_shared_sessions,
+        n_test_sessions=n_test_sessions,
         per_fold=tuple(per_fold),
         speaker_independent=independent,
         text=text,
     )
 
 
-def session_overlap(folds: Sequence[Fold], sessions: Mapping[str, str | None]) -> tuple[int, int]:
-    """Count the sessions (dialogues, episodes, recordings) that a fold has in training and in test.
-
-    Where files name no speakers, a session that is in both tells that its speakers are.
-
-    Args:
-        folds: at least one.
-        sessions: utterance id to session id; None or absent where the corpus does not tell.
-
-    Returns:
-        Test sessions that are also in training, in at least one fold; and all test sessions.
-
-    >>> fold = Fold(fold_id="1", partitions={"train": ("a", "b"), "test": ("c", "d")})
-    >>> session_overlap([fold], {"a": "talk 1", "b": "talk 2", "c": "talk 1", "d": "talk 3"})
-    (1, 2)
-    """
+def _shared_sessions(folds: Sequence[Fold], sessions: Mapping[str, str | None]) -> tuple[int, int]:
     shared: set[str] = set()
     tested: set[str] = set()
     for fold in folds:

@@ -1,15 +1,19 @@
 """Corpus folder against its card and an earlier manifest; nothing is written."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voxemo.audio.load import decoder_versions
 from voxemo.catalog.lookup import Parser
 from voxemo.core.cards import CorpusCard
-from voxemo.core.errors import NotPrepared, RunError
+from voxemo.core.errors import NotPrepared, RunError, UnmappedLabel
 from voxemo.core.types import ParsedUtterance
 from voxemo.corpora import doctor
+from voxemo.corpora.doctor.findings import Finding, finding
+from voxemo.corpora.doctor.tables import Earlier
+from voxemo.corpora.new_card import check_own_card
 from voxemo.corpora.tree import CorpusTree
 from voxemo.steps.corpora import CorpusSource, find_source
 from voxemo.store.layout import Workspace
@@ -40,7 +44,7 @@ def check_corpus(
         corpus: name of the corpus, or path to a card.
         root: folder as the provider ships it.
         quick: look at names and tables only.
-        jobs: how many files are decoded at a time; as many as there are cores by default.
+        jobs: processes that decode; as many as there are cores by default.
         on_progress: called with (done, total) while the audio is read.
 
     Raises:
@@ -49,11 +53,14 @@ def check_corpus(
     """
     source = find_source(workspace, corpus, skip_missing=True)
     card = source.card
+    if source.manifest is not None:
+        with suppress(UnmappedLabel):  # the doctor finds and counts those
+            check_own_card(card, source.manifest.utterances, str(source.place))
     reading = doctor.read_folder(card, _parser(source), root, quick=quick, jobs=jobs, on_progress=on_progress)
     earlier, obstacle = _earlier(workspace, card)
     diagnosis = doctor.examine(card, reading, earlier=earlier, decoder_versions=decoder_versions())
     if obstacle is not None:
-        diagnosis = replace(diagnosis, findings=(*diagnosis.findings, obstacle))
+        diagnosis = replace(diagnosis, findings=doctor.in_order([*diagnosis.findings, obstacle]))
     return CheckResult(card, diagnosis)
 
 
@@ -71,17 +78,12 @@ def _parser(source: CorpusSource) -> Parser:
     return parse
 
 
-def _earlier(workspace: Workspace, card: CorpusCard) -> tuple[doctor.Earlier | None, doctor.Finding | None]:
+def _earlier(workspace: Workspace, card: CorpusCard) -> tuple[Earlier | None, Finding | None]:
     """What an earlier `prepare` wrote, or why it cannot be compared with."""
     try:
         prepared = read_prepared(workspace, card)
     except NotPrepared:
         return None, None
     except RunError as error:
-        return None, doctor.Finding(code="manifest-unread", severity="note", text=str(error), number=1)
-    earlier = doctor.Earlier(
-        utterances=prepared.utterances,
-        complete=not prepared.report["differences"],
-        decoder_versions=prepared.report["decoder_versions"],
-    )
-    return earlier, None
+        return None, finding("manifest-unread", 1, text=str(error))
+    return Earlier(utterances=prepared.utterances, decoder_versions=prepared.report["decoder_versions"]), None

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from voxemo.catalog import lookup
@@ -30,8 +29,6 @@ class NewCorpus:
     """The card's file."""
     manifest: Path
     n_utterances: int
-    mapped: Mapping[str, str]
-    """Code to the label that it was found or said to mean."""
     unknown: Mapping[str, int]
     """Code whose meaning is open, to the utterances that use it; `prepare` refuses the card until there is none."""
     notes: tuple[str, ...]
@@ -41,10 +38,10 @@ class NewCorpus:
 def new_corpus(
     name: str,
     *,
+    facts: CardFacts,
     manifest: Path | None = None,
     root: Path | None = None,
     out: Path | None = None,
-    facts: CardFacts | None = None,
     mapped: Mapping[str, str] | None = None,
     dropped: Mapping[str, str] | None = None,
     replace_card: bool = False,
@@ -53,11 +50,11 @@ def new_corpus(
 
     Args:
         name: of the corpus.
+        facts: what no table says; its ``gold`` is also what the names of folders are, by default ``expressed``.
         manifest: its table of utterances; without one, ``manifest.csv`` is made of the audio below ``root``, each
             file labelled with the name of its folder.
         root: the folder of its audio; with a table, to look whether every file is there.
         out: folder for the card; ``name`` in the current folder by default.
-        facts: what no table says; its ``gold`` is also what the names of folders are, by default ``expressed``.
         mapped: code to label, where the code is no word that the shared label table knows.
         dropped: code to the reason why it is left out.
         replace_card: write over an earlier card. A table is never written over.
@@ -68,7 +65,6 @@ def new_corpus(
         ManifestError: the table cannot be read, or audio that it names is missing.
         UnknownName: a code that the table does not use, or a label that the shared table lacks.
     """
-    facts = facts or CardFacts(year=datetime.now(UTC).year)
     folder = out or Path(name)
     place = folder / CARD
     check_new_name(name, f"the new card {place}")
@@ -96,13 +92,12 @@ def new_corpus(
         manifest=Path(os.path.relpath(manifest, folder)).as_posix(),
         source=manifest.name,
     )
-    write_text(place, card_toml(card, codes=codes, gold_open=len(card.label_sources) == 2))
+    write_text(place, card_toml(card, codes=codes))
     return NewCorpus(
         card=card,
         place=place,
         manifest=manifest,
         n_utterances=len(table.utterances),
-        mapped=codes.raw,
         unknown=codes.unknown,
         notes=own_notes(card, table),
         written=tuple(written),

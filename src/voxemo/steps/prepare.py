@@ -62,7 +62,7 @@ def prepare_corpus(
         root: folder as the provider ships it.
         subset: ``paper`` leaves out what the paper's set is known to lack.
         partial: go on when utterances are missing; the report and every run made from it say so.
-        jobs: decoding threads; all cores by default.
+        jobs: processes that decode; as many as cores by default.
         on_progress: called while the audio is read.
 
     Raises:
@@ -113,7 +113,7 @@ def prepare_audformat(
         dropped: code to the reason why it is left out.
         root: folder of the audio; the database's by default.
         partial: go on when audio is missing; the report and every run made from it say so.
-        jobs: decoding threads; all cores by default.
+        jobs: processes that decode; as many as cores by default.
         on_progress: called while the audio is read.
 
     Raises:

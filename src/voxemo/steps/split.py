@@ -64,14 +64,14 @@ def split_corpus(
     notes.extend(_twins(split, {name: u.audio_sha256 for name, u in utterances.items()}))
     notes.extend(_untested(split, labels))
     notes.extend(checks.check_folds(split.folds, prepared.benchmark, label_source=card.gold))
-    overlap = checks.speaker_overlap(split.folds, {name: u.speaker_id for name, u in utterances.items()})
-    n_shared_sessions, n_test_sessions = checks.session_overlap(
-        split.folds, {name: u.session_id for name, u in utterances.items()}
+    overlap = checks.speaker_overlap(
+        split.folds,
+        {name: u.speaker_id for name, u in utterances.items()},
+        {name: u.session_id for name, u in utterances.items()},
     )
-    sessions = f"; {n_shared_sessions} of {n_test_sessions} test sessions also in train" if n_shared_sessions else ""
     facts = {
         "sha256": policies.split_sha256(split),
-        "overlap": overlap.text + sessions,
+        "overlap": overlap.text,
         "overlap_detail": asdict(overlap),
         "sizes": {fold.fold_id: checks.partition_sizes(fold) for fold in split.folds},
         "labels": {fold.fold_id: checks.label_counts(fold, labels) for fold in split.folds},

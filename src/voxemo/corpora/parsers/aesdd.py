@@ -20,9 +20,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     paths = (path for folder in FOLDERS.values() for path in tree.glob(f"**/{folder}/*.wav"))
     for path in nearest_copies(paths):
         if name := NAME.fullmatch(path.stem):
-            if FOLDERS[name["letter"]] != path.parent.name:
-                expected = f"{path.name!r} in the folder {FOLDERS[name['letter']]!r}, as its letter says"
-                raise tree.wrong_layout(expected, f"it in {path.parent.name!r}")
+            tree.check_folder(path, FOLDERS[name["letter"]], by="its letter says")
             yield ParsedUtterance(
                 stem=path.stem,
                 audio_path=str(path),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.tree import CorpusTree
+from voxemo.corpora.tree import CorpusTree, nearest_copies
 
 FOLDERS = {"n1": "01Neutral", "f2": "02Fearful", "h3": "03Happy", "s4": "04Sad", "a5": "05Angry"}
 # One file's name starts with a capital.
@@ -20,7 +20,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     Raises:
         WrongLayout: a file's letter and digit say another emotion than its folder.
     """
-    for path in tree.glob("**/0[1-5]*/?[1-5]-*.wav"):
+    for path in nearest_copies(tree.glob("**/0[1-5]*/?[1-5]-*.wav")):
         if name := NAME.fullmatch(path.stem):
             folder = FOLDERS.get(name["letter"].lower() + name["digit"])
             if folder != path.parent.name:

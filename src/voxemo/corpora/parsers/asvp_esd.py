@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.tree import CorpusTree
+from voxemo.corpora.tree import CorpusTree, nearest_copies
 
 # Fields have two digits as a rule, but not always, and a blank may stand before a hyphen ("-00-14 -05").
 NAME = re.compile(r"03-\d\d-(?P<emotion>\d\d)(?: *-\d+){2} *-(?P<actor>\d+)(?: *-\d+){2,6} *")
@@ -17,7 +17,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     Languages and ages are left open: readers contradict each other on the codes of the one, and the others are spans.
     """
     paths = (*tree.glob("**/Audio/actor_*/03-*.wav"), *tree.glob("**/Bonus/actor_*/03-*.wav"))
-    for path in sorted(paths):
+    for path in nearest_copies(paths, n_parts=3):
         if name := NAME.fullmatch(path.stem):
             yield ParsedUtterance(
                 stem=path.stem,

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from voxemo.core.errors import listing
 from voxemo.core.types import ParsedUtterance
 from voxemo.corpora.parsers._json import field
-from voxemo.corpora.tree import CorpusTree, nearest_copies
+from voxemo.corpora.tree import CorpusTree
 
 NAME = re.compile(
     r"Audio/wav/(?P<key>(?P<group>G\d+)/(?P<dialogue>(?P=group)_\d+)/"
@@ -69,7 +69,7 @@ def _from_json(tree: CorpusTree, keys: Iterable[str]) -> tuple[dict[str, str], d
 
 def _from_table(tree: CorpusTree, keys: Iterable[str]) -> dict[str, str]:
     """The vote's result of each utterance."""
-    table = _nearest(tree, LABELS)
+    table = tree.nearest(LABELS)
     if table is None:
         hint = (
             f"Unpack Multimodal too. Or put {LABELS} of github.com/flageval-baai/EmotionTalk (dataset/mm-process) "
@@ -85,7 +85,7 @@ def _from_table(tree: CorpusTree, keys: Iterable[str]) -> dict[str, str]:
 
 def _transcripts(tree: CorpusTree, keys: Iterable[str]) -> dict[str, str]:
     """What was said, where a table or file tells; no label depends on it, so other forms are passed over."""
-    if table := _nearest(tree, TRANSCRIPTS):
+    if table := tree.nearest(TRANSCRIPTS):
         return {row["name"]: row["chinese"] for row in tree.read_csv(table, columns=("name", "chinese"))}
     transcripts = {}
     for key in keys:
@@ -94,7 +94,3 @@ def _transcripts(tree: CorpusTree, keys: Iterable[str]) -> dict[str, str]:
         if isinstance(content, dict) and isinstance(text := content.get("content"), str):
             transcripts[key] = text
     return transcripts
-
-
-def _nearest(tree: CorpusTree, name: str) -> PurePosixPath | None:
-    return next(iter(nearest_copies(tree.glob(f"**/{name}"))), None)

@@ -17,9 +17,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     """
     for path in nearest_copies(tree.glob("**/[fm][0-9]/*.wav")):
         if name := NAME.fullmatch(path.stem):
-            if name["speaker"] != path.parent.name:
-                expected = f"{path.name!r} in the folder {name['speaker']!r}, as its name says"
-                raise tree.wrong_layout(expected, f"it in {path.parent.name!r}")
+            tree.check_folder(path, name["speaker"], by="its name says")
             yield ParsedUtterance(
                 stem=path.stem,
                 audio_path=str(path),

@@ -36,9 +36,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
         name = NAME.fullmatch(place["name"]) if place else None
         if place is None or name is None:
             continue
-        if FOLDERS[name["letters"]] != place["emotion"]:
-            expected = f"{path.name!r} in the folder {FOLDERS[name['letters']]!r}, as its letters say"
-            raise tree.wrong_layout(expected, f"it in {place['emotion']!r}")
+        tree.check_folder(path, FOLDERS[name["letters"]], by="its letters say", found=place["emotion"])
         speaker = f"s{place['subject']}"
         yield ParsedUtterance(
             # Names repeat in the folders of subjects 11 and 12.

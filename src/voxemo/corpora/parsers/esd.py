@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.tree import CorpusTree
+from voxemo.corpora.tree import CorpusTree, nearest_copies
 
 SPEAKER = "**/[0-9][0-9][0-9][0-9]"
 AUDIO = "[0-9][0-9][0-9][0-9]_*.wav"
@@ -37,20 +37,17 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
         WrongLayout: a file's name says another speaker or emotion than its folders.
     """
     texts = cache(lambda folder: _texts(tree, folder))
-    for path in sorted((*tree.glob(f"{SPEAKER}/*/{AUDIO}"), *tree.glob(f"{SPEAKER}/*/*/{AUDIO}"))):
+    for path in nearest_copies((*tree.glob(f"{SPEAKER}/*/{AUDIO}"), *tree.glob(f"{SPEAKER}/*/*/{AUDIO}"))):
         part = PARTS.get(path.parent.name)
         folder = path.parent if part is None else path.parent.parent
         name = NAME.fullmatch(path.stem)
         if name is None or folder.name not in EMOTIONS:
             continue
         speaker, number = name["speaker"], int(name["number"])
-        if folder.parent.name != speaker:
-            expected = f"{path.name!r} below the folder {speaker!r}, as its name says"
-            raise tree.wrong_layout(expected, f"it below {folder.parent.name!r}")
+        tree.check_folder(path, speaker, by="its name says", found=folder.parent.name)
         emotion, own_part = _block(number)
-        if emotion not in (None, folder.name):
-            expected = f"{path.name!r} below the folder {emotion!r}, as its number says"
-            raise tree.wrong_layout(expected, f"it below {folder.name!r}")
+        if emotion is not None:
+            tree.check_folder(path, emotion, by="its number says", found=folder.name)
         yield ParsedUtterance(
             stem=path.stem,
             audio_path=str(path),

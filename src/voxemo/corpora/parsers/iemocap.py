@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.tree import CorpusTree
+from voxemo.corpora.tree import CorpusTree, nearest_copies
 
 NAME = re.compile(
     r"(?P<folder>(?:.+/)?Session(?P<session>\d))/sentences/wav/"
@@ -39,7 +39,8 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     Raises:
         WrongLayout: a dialogue's labels are missing or in another form, or its files lie in another session's folder.
     """
-    names = [name for path in tree.glob("**/Session*/sentences/wav/*/*.wav") if (name := NAME.fullmatch(str(path)))]
+    paths = nearest_copies(tree.glob("**/Session*/sentences/wav/*/*.wav"))
+    names = [name for path in paths if (name := NAME.fullmatch(str(path)))]
     evaluated: dict[str, Mapping[str, _Turn]] = {}
     transcripts: dict[str, str] = {}
     for name in names:

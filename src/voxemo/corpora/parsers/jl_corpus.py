@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.tree import CorpusTree
+from voxemo.corpora.tree import CorpusTree, nearest_copies
 
 NAME = re.compile(r"(?P<speaker>(?P<gender>female|male)\d)_(?P<emotion>[a-z]+)_\d+[ab]_\d")
 
 
 def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     """Yield every recording with the actor's intended label."""
-    for path in tree.glob("**/*male[0-9]_*_*_[0-9].wav"):
+    for path in nearest_copies(tree.glob("**/*male[0-9]_*_*_[0-9].wav")):
         if name := NAME.fullmatch(path.stem):
             yield ParsedUtterance(
                 stem=path.stem,

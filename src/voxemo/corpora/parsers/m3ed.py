@@ -13,7 +13,7 @@ from typing import Any
 
 from voxemo.core.types import ParsedUtterance
 from voxemo.corpora.parsers._json import field, of_kind
-from voxemo.corpora.tree import CorpusTree, nearest_copies
+from voxemo.corpora.tree import CorpusTree
 from voxemo.splits.policies import UNASSIGNED
 
 TABLE = "annotation.json"
@@ -91,8 +91,8 @@ def _partitions(tree: CorpusTree) -> dict[str, str]:
 
 
 def _table(tree: CorpusTree, name: str) -> PurePosixPath:
-    copies = nearest_copies(tree.glob(f"**/{name}"))
-    if not copies:
+    table = tree.nearest(name)
+    if table is None:
         hint = "It is in github.com/AIM3-RUC/RUCM3ED; put it anywhere below the root."
         raise tree.wrong_layout(f"the file {name!r}", "none", hint)
-    return copies[0]
+    return table

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.tree import CorpusTree
+from voxemo.corpora.tree import CorpusTree, nearest_copies
 
 PLACE = re.compile(
     r"(?:.*/)?(?P<actor>(?P<gender>[MW])\d{3})/audio/(?P<emotion>[a-z]+)/(?P<level>level_[123])/(?P<number>\d{3})\.m4a"
@@ -13,7 +13,7 @@ PLACE = re.compile(
 
 def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     """Yield every recording with the actor's intended label, whatever its intensity."""
-    for path in tree.glob("**/audio/*/level_[123]/*.m4a"):
+    for path in nearest_copies(tree.glob("**/*/audio/*/level_[123]/*.m4a"), n_parts=5):
         if place := PLACE.fullmatch(str(path)):
             yield ParsedUtterance(
                 # Clips are numbered anew in every folder.

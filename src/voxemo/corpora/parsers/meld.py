@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.tree import CorpusTree, nearest_copies
+from voxemo.corpora.tree import CorpusTree
 
 # The provider's name of each part, ours, and the folder of its videos where none is found to look into.
 PARTS = {
@@ -55,17 +55,17 @@ def _part(tree: CorpusTree, part: str) -> Iterator[ParsedUtterance]:
 
 def _videos(tree: CorpusTree, folder: PurePosixPath) -> PurePosixPath:
     """The folder of a part's videos, the one nearest to the root; ``folder`` where there is none."""
-    found = {path.parent for path in tree.glob(f"**/{folder.name}/dia*_utt*.mp4")}
-    return min(found, key=lambda path: (len(path.parts), path), default=folder)
+    video = tree.nearest(f"{folder.name}/dia*_utt*.mp4")
+    return folder if video is None else video.parent
 
 
 def _rows(tree: CorpusTree, part: str) -> list[dict[str, str]]:
-    table = f"{part}_sent_emo.csv"
-    copies = nearest_copies(tree.glob(f"**/{table}"))
-    if not copies:
+    name = f"{part}_sent_emo.csv"
+    table = tree.nearest(name)
+    if table is None:
         raise tree.wrong_layout(
-            f"the table {table!r}",
+            f"the table {name!r}",
             "none",
             "It is in data/MELD of github.com/declare-lab/MELD; put it anywhere below the root.",
         )
-    return tree.read_csv(copies[0], columns=COLUMNS)
+    return tree.read_csv(table, columns=COLUMNS)

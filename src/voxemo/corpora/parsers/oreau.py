@@ -20,10 +20,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     # The root's name is not asked for: it holds an accent, which unpacking may spoil.
     for path in nearest_copies(tree.glob("**/[fm]/sess[cdjnpst]/*.wav")):
         if name := NAME.fullmatch(path.stem):
-            folder = f"sess{name['emotion'].lower()}"
-            if folder != path.parent.name:
-                expected = f"{path.name!r} in the folder {folder!r}, as its letter says"
-                raise tree.wrong_layout(expected, f"it in {path.parent.name!r}")
+            tree.check_folder(path, f"sess{name['emotion'].lower()}", by="its letter says")
             yield ParsedUtterance(
                 stem=path.stem,
                 audio_path=str(path),

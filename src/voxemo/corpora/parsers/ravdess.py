@@ -22,9 +22,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     for path in nearest_copies(tree.glob("**/Actor_[0-9][0-9]/03-01-*.wav")):
         if name := NAME.fullmatch(path.stem):
             actor = name["actor"]
-            if path.parent.name != f"Actor_{actor}":
-                expected = f"{path.name!r} in the folder 'Actor_{actor}', as its last number says"
-                raise tree.wrong_layout(expected, f"it in {path.parent.name!r}")
+            tree.check_folder(path, f"Actor_{actor}", by="its last number says")
             yield ParsedUtterance(
                 stem=path.stem,
                 audio_path=str(path),

@@ -23,9 +23,8 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
         speaker = folder or (name and name["speaker"])
         if name is None or speaker is None:
             continue
-        if name["speaker"] not in (None, speaker):
-            expected = f"{path.name!r} in the folder {name['speaker']!r}, as its name says"
-            raise tree.wrong_layout(expected, f"it in {folder!r}")
+        if folder and name["speaker"]:
+            tree.check_folder(path, name["speaker"], by="its name says")
         # As in EmoBox's keys, whose paths fit the flat layout alone. Of two copies the nearer to the root is read.
         stem = f"{speaker}-{name['code']}"
         if stem not in found:

@@ -26,9 +26,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
         name = NAME.fullmatch(path.stem)
         if name is None or path.parent.name not in GENDERS.values():
             continue
-        if path.parent.name != GENDERS[name["gender"]]:
-            expected = f"{path.name!r} in the folder {GENDERS[name['gender']]!r}, as its first letter says"
-            raise tree.wrong_layout(expected, f"it in {path.parent.name!r}")
+        tree.check_folder(path, GENDERS[name["gender"]], by="its first letter says")
         entry = cleaned.get(path.stem)
         if entry is not None and entry["emotion"] != EMOTIONS[name["emotion"]]:
             expected = f"{path.stem!r} as {EMOTIONS[name['emotion']]!r} in {CLEANED!r}, as its letter says"

@@ -44,7 +44,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     """
     labels = _labels(tree)
     actors = _actors(tree)
-    for path in sorted(path for pattern in RECORDINGS for path in tree.glob(pattern)):
+    for path in nearest_copies(path for pattern in RECORDINGS for path in tree.glob(pattern)):
         name = NAME.fullmatch(path.stem)
         if name is None:
             continue
@@ -80,11 +80,11 @@ def _fold(place: str, number: int) -> str:
 
 def _labels(tree: CorpusTree) -> dict[str, Mapping[str, Any]]:
     """File name to its one entry."""
-    tables = nearest_copies(tree.glob(f"**/{LABELS}"))
-    if not tables:
+    table = tree.nearest(LABELS)
+    if table is None:
         hint = "It is a file of its own in release v1 of github.com/vistec-AI/dataset-releases."
         raise tree.wrong_layout(f"the table {LABELS!r} beside the recordings", listing(tree.top_level()), hint)
-    content = tree.read_json(tables[0])
+    content = tree.read_json(table)
     entries = {}
     for name, values in content.items() if isinstance(content, dict) else [("all of it", content)]:
         match values:
@@ -112,8 +112,8 @@ def _votes(annotated: list[list[str]]) -> dict[str, float]:
 
 def _actors(tree: CorpusTree) -> dict[str, tuple[str, int | None]]:
     """Actor to gender and age."""
-    tables = nearest_copies(tree.glob(f"**/{ACTORS}"))
-    match tree.read_json(tables[0]) if tables else {"data": []}:
+    table = tree.nearest(ACTORS)
+    match {"data": []} if table is None else tree.read_json(table):
         case {"data": [*rows]} if all(isinstance(row, dict) and row.keys() >= {*ACTOR_FIELDS} for row in rows):
             found = ([str(row[field]) for field in ACTOR_FIELDS] for row in rows)
             return {actor: (sex.lower(), int(age) if age.isdecimal() else None) for actor, sex, age in found}

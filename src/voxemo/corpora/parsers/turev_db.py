@@ -19,9 +19,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     """
     for path in tree.glob("Sound Source/*/*.wav"):
         if name := NAME.fullmatch(path.stem):
-            if FOLDERS[name["letters"]] != path.parent.name:
-                expected = f"{path.name!r} in the folder {FOLDERS[name['letters']]!r}, as its letters say"
-                raise tree.wrong_layout(expected, f"it in {path.parent.name!r}")
+            tree.check_folder(path, FOLDERS[name["letters"]], by="its letters say")
             yield ParsedUtterance(
                 stem=path.stem,
                 audio_path=str(path),

@@ -18,9 +18,7 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     """
     for path in tree.glob("*/*.wav"):
         if name := NAME.fullmatch(path.stem):
-            if FOLDERS[name["label"]] != path.parent.name:
-                expected = f"{path.name!r} in the folder {FOLDERS[name['label']]!r}, as its letter says"
-                raise tree.wrong_layout(expected, f"it in {path.parent.name!r}")
+            tree.check_folder(path, FOLDERS[name["label"]], by="its letter says")
             yield ParsedUtterance(
                 stem=path.stem,
                 audio_path=str(path),
