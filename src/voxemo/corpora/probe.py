@@ -23,9 +23,9 @@ CLIPPING_PEAK = 0.97
 CLIPPED_RUN = 3
 """A peak that just fits touches the edge once or twice; three in a row are what level meters count as an over."""
 
-BATCH = 32
+BATCH = 64
 """Utterances per task: half a million tasks of one file each would cost more memory than the corpus's rows."""
-BATCHES_PER_PROCESS = 8
+BATCHES_PER_PROCESS = 4
 """Below this another process is not worth its start."""
 
 
