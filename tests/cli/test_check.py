@@ -9,7 +9,7 @@ import pytest
 
 from golden_files import GOLDEN, check_golden
 from voxemo.catalog import lookup
-from voxemo.cli.check import SCREEN_LINES, document, screen
+from voxemo.cli.check import ALL_NAMES, SCREEN_LINES, document, screen
 from voxemo.corpora.doctor import Diagnosis, Reading, examine
 from voxemo.corpora.doctor.findings import KINDS, Finding
 from voxemo.demo.toy import make_toy_corpus
@@ -54,7 +54,30 @@ def test_a_quick_look_says_that_it_heard_nothing(voxemo: Command, corpus: Path) 
 
     assert done.code == 0
     assert "audio: not decoded" in done.out
-    assert done.out.splitlines()[-1].endswith("Next: check without --quick")
+    assert done.out.splitlines()[-1] == f"Next: voxemo check toy --root {corpus}"
+
+
+@pytest.mark.parametrize("quick", [(), ("--quick",)], ids=["whole", "quick"])
+def test_a_folder_of_empty_files_is_no_reason_to_offer_prepare(
+    voxemo: Command, corpus: Path, quick: tuple[str, ...]
+) -> None:
+    for path in (corpus / "clips").glob("*.wav"):
+        path.write_bytes(b"")
+
+    done = voxemo("check", "toy", "--root", corpus, *quick)
+
+    assert done.code == 1
+    assert "voxemo prepare" not in done.out
+
+
+def test_the_next_command_names_the_workspace_that_was_given(voxemo: Command, corpus: Path, tmp_path: Path) -> None:
+    words = ("toy", "--root", corpus, "--workspace", tmp_path / "my work")
+
+    assert voxemo("check", *words).out.endswith(f"--root {corpus} --workspace '{tmp_path}/my work'\n")
+    (corpus / "clips/t00_sad_0.wav").unlink()
+    assert f"--root {corpus} --workspace '{tmp_path}/my work' --partial\n" in voxemo("check", *words).out
+    refused = voxemo("prepare", *words).err
+    assert f"Details: voxemo check toy --root {corpus} --quick --workspace '{tmp_path}/my work'\n" in refused
 
 
 def test_a_script_gets_every_name(voxemo: Command, corpus: Path) -> None:
@@ -115,22 +138,56 @@ def many(n_problems: int, n_warnings: int, n_notes: int) -> Diagnosis:
     )
 
 
-@pytest.mark.parametrize("kinds", [(0, 0, 0), (3, 0, 1), (4, 5, 3), (6, 8, 4), (10, 10, 10), (12, 30, 30)])
+def shown(diagnosis: Diagnosis) -> list[str]:
+    return screen(lookup.corpus_card("urdu"), diagnosis, prepare="voxemo prepare urdu", check="voxemo check urdu")
+
+
+@pytest.mark.parametrize("kinds", [(0, 0, 0), (3, 0, 1), (4, 5, 3), (6, 8, 4), (10, 10, 10), (11, 30, 30)])
 def test_the_screen_is_one_screen_and_shows_every_problem(kinds: tuple[int, int, int]) -> None:
     diagnosis = many(*kinds)
 
-    lines = screen(lookup.corpus_card("urdu"), diagnosis, prepare="voxemo prepare urdu")
+    lines = shown(diagnosis)
 
     assert len(lines) <= SCREEN_LINES
     assert max(map(len, lines)) <= 120
     for finding in diagnosis.problems:
         assert any(f" {finding.code} " in line for line in lines)
     n_left = sum(kinds) - sum("Odd." in line for line in lines)
-    assert (f"  and {n_left} more findings, which --json shows" in lines) == (n_left > 0)
+    assert (f"  and {n_left} more findings" in lines) == (n_left > 0)
+    assert (ALL_NAMES in lines) == (sum(kinds) > 0)
+
+
+def test_names_of_problems_stay_even_where_that_takes_more_than_a_screen() -> None:
+    lines = shown(many(20, 3, 3))
+
+    assert sum("SM1_F10_A0000" in line for line in lines) == 20
+    assert "  and 6 more findings" in lines
+
+
+def test_names_of_notes_give_way_before_those_of_warnings() -> None:
+    lines = shown(many(2, 8, 8))
+
+    notes = lines.index("Notes")
+    assert not any("SM1_F10_A0000" in line for line in lines[notes:])
+    assert any("SM1_F10_A0000" in line for line in lines[lines.index("Warnings") : notes])
+
+
+@pytest.mark.parametrize("length", [10, 18, 30, 44, 60, 120])
+@pytest.mark.parametrize("n", range(1, 9))
+def test_no_single_name_is_replaced_by_its_number(n: int, length: int) -> None:
+    names = tuple(f"{index:0{length}d}" for index in range(n))
+    finding = Finding(code="silent", severity="warning", text="Odd.", number=n, names=names)
+
+    lines = shown(replace(many(0, 0, 0), findings=(finding,)))
+
+    whole = all(any(name in line for line in lines) for name in names)
+    assert not any(" and 1 more" in line for line in lines)
+    assert whole == (ALL_NAMES not in lines)
+    assert whole or n > 2
 
 
 def test_names_give_way_before_findings_do() -> None:
-    lines = screen(lookup.corpus_card("urdu"), many(2, 20, 0), prepare="voxemo prepare urdu")
+    lines = shown(many(2, 20, 0))
 
     assert sum("Odd." in line for line in lines) == 22
     assert 2 <= sum("SM1_F10_A0000" in line for line in lines) < 22
@@ -140,7 +197,7 @@ def test_names_give_way_before_findings_do() -> None:
 def test_a_long_text_is_wrapped_beside_its_code() -> None:
     long = Finding(code="no-split", severity="problem", text="word " * 60, number=1)
 
-    lines = screen(lookup.corpus_card("urdu"), replace(many(0, 0, 0), findings=(long,)), prepare="voxemo prepare urdu")
+    lines = shown(replace(many(0, 0, 0), findings=(long,)))
 
     assert len([line for line in lines if line.startswith(" " * 26 + "word")]) == 3
 
@@ -148,32 +205,37 @@ def test_a_long_text_is_wrapped_beside_its_code() -> None:
 @pytest.mark.parametrize(
     ("differences", "ending"),
     [
-        ({"utterances": (400, 399)}, "voxemo prepare urdu --partial"),
-        ({}, "go on with what is there: voxemo prepare urdu"),
+        ({"utterances": (400, 399)}, "have every run say so: voxemo prepare urdu --partial"),
+        ({}, "have every run say so: voxemo prepare urdu"),
     ],
     ids=["counts differ", "audio is of another rate"],
 )
 def test_going_on_asks_for_partial_only_where_counts_differ(differences: dict, ending: str) -> None:
-    diagnosis = many(1, 0, 0)
+    finding = Finding(code="sample-rate", severity="problem", text="Odd.", number=400)
+    diagnosis = replace(many(0, 0, 0), findings=(finding,))
     diagnosis = replace(diagnosis, report=replace(diagnosis.report, differences=differences))
 
-    lines = screen(lookup.corpus_card("urdu"), diagnosis, prepare="voxemo prepare urdu")
+    lines = shown(diagnosis)
 
     assert lines[-2] == "NOT fit for the benchmark: 1 problem. Mend what is named; check again."
     assert lines[-1].endswith(ending)
 
 
-def test_a_folder_without_one_usable_clip_is_not_offered_to_prepare() -> None:
-    diagnosis = many(1, 0, 0)
-    spoilt = {f"urdu/{index}": "it is empty" for index in range(400)}
+@pytest.mark.parametrize(("code", "n"), [("empty-file", 400), ("no-split", 1), ("wrong-layout", 1)])
+def test_what_no_run_can_be_made_of_is_not_offered_to_prepare(code: str, n: int) -> None:
+    finding = Finding(code=code, severity="problem", text="Odd.", number=n)
 
-    lines = screen(
-        lookup.corpus_card("urdu"),
-        replace(diagnosis, report=replace(diagnosis.report, unusable=spoilt)),
-        prepare="voxemo prepare urdu",
-    )
+    assert shown(replace(many(0, 0, 0), findings=(finding,)))[-1].startswith("NOT fit")
 
-    assert lines[-1].startswith("NOT fit")
+
+@pytest.mark.parametrize("code", ["altered", "relabelled", "missing"])
+def test_what_only_changed_since_prepare_is_prepared_again(code: str) -> None:
+    finding = Finding(code=code, severity="problem", text="Odd.", number=1)
+    less = replace(many(0, 0, 0), findings=(finding,))
+    changed = replace(less, report=replace(less.report, differences={}))
+
+    assert shown(changed)[-1].endswith("prepare again; new runs carry the new manifest's hash: voxemo prepare urdu")
+    assert shown(less)[-1].endswith("voxemo prepare urdu --partial")
 
 
 # --- the page about it -------------------------------------------------------------------------------------------

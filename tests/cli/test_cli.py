@@ -11,7 +11,8 @@ import soundfile
 
 from voxemo.catalog import lookup
 from voxemo.cli import main
-from voxemo.cli.common import command_line
+from voxemo.cli.common import command_line, progress
+from voxemo.cli.prepare import header_lines
 from voxemo.core.cards import SCHEMAS
 from voxemo.demo.toy import make_toy_corpus
 from voxemo.store.layout import RunPaths
@@ -72,6 +73,7 @@ def test_list_corpus_says_whose_layout_was_seen(voxemo: Command) -> None:
     ("pair", "told"),
     [
         ("crema-d:iemocap", "crema-d to iemocap: label set, audio source, label source change"),
+        ("urdu:urdu", "urdu to urdu: nothing changes"),
         ("en:pl", "polish can test: angry, fear, neutral"),
     ],
 )
@@ -80,9 +82,37 @@ def test_show_transfer_says_what_lies_between_two_corpora_or_languages(voxemo: C
     assert json.loads(voxemo("show", "transfer", pair, "--json").out)["shared_labels"]
 
 
-@pytest.mark.parametrize("pair", ["crema-d", "crema-d:", "en:xx", "crema-d:nowhere"])
-def test_a_transfer_of_unknown_ends_is_refused(voxemo: Command, pair: str) -> None:
-    assert voxemo("show", "transfer", pair).code == 1
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "SOURCE:TARGET"),
+        (("urdu", "emodb"), "SOURCE:TARGET, two corpora or two languages, such as crema-d:iemocap or en:pl; got urdu"),
+        (("crema-d",), "SOURCE:TARGET"),
+        (("crema-d:",), "SOURCE:TARGET"),
+        (("en:xx",), "no language called 'xx'"),
+        (("crema-d:nowhere",), "no corpus called 'nowhere'"),
+        (("urdu:en",), "a corpus and a language cannot be mixed"),
+        (("German:English",), "languages are BCP-47 tags, as in de:en"),
+    ],
+)
+def test_a_transfer_of_unknown_ends_is_refused(voxemo: Command, words: tuple[str, ...], message: str) -> None:
+    done = voxemo("show", "transfer", *words)
+
+    assert done.code == 1
+    assert message in done.err
+
+
+def test_one_thing_is_shown_at_a_time(voxemo: Command) -> None:
+    assert "voxemo show corpus NAME; got urdu emodb" in voxemo("show", "corpus", "urdu", "emodb").err
+
+
+def test_the_table_of_corpora_fits_a_narrow_terminal(voxemo: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    table = [line for line in voxemo("list", "corpus").out.splitlines() if "│" in line]
+
+    assert len(table) >= 35
+    assert max(map(len, table)) <= 80
 
 
 def test_show_prompt_prints_exactly_what_the_model_gets(voxemo: Command) -> None:
@@ -243,6 +273,72 @@ def test_a_damaged_clip_is_named_kept_and_counted_as_a_failed_answer(voxemo: Com
 
     assert result["infer"]["n_unusable"] == 2
     assert result["parse"]["counts"]["strict.failed"] == 2
+
+
+def test_prepare_and_split_name_the_command_that_comes_next(voxemo: Command, corpus: Path, tmp_path: Path) -> None:
+    place = ("--workspace", tmp_path / "my work")
+
+    prepared = voxemo("prepare", "toy", "--root", corpus, "--partial", *place).out
+    split = voxemo("split", "toy", *place).out
+    other = json.loads(voxemo("split", "toy", "--policy", "speaker-disjoint", "--json", *place).out)
+
+    assert prepared.endswith(f"\nNext: voxemo split toy --workspace '{tmp_path}/my work'\n")
+    assert split.endswith(
+        f"\nNext: voxemo run --corpus toy --model acoustic-baseline --workspace '{tmp_path}/my work'\n"
+    )
+    assert "--model acoustic-baseline --split speaker-disjoint --workspace" in other["next"]
+
+
+def test_what_prepare_leaves_unnamed_stands_in_its_report(voxemo: Command, corpus: Path) -> None:
+    for path in sorted((corpus / "clips").glob("*.wav"))[:7]:
+        path.write_bytes(b"")
+
+    told = voxemo("prepare", "toy", "--root", corpus, "--partial").out
+
+    assert told.count(": the file is empty") == 5
+    assert "    and 2 more, which prepare.json names\n" in told
+
+
+def test_a_single_name_is_not_replaced_by_its_number(voxemo: Command, corpus: Path) -> None:
+    for path in sorted((corpus / "clips").glob("*.wav"))[:6]:
+        path.write_bytes(b"")
+
+    assert voxemo("prepare", "toy", "--root", corpus, "--partial").out.count(": the file is empty") == 6
+
+
+def test_logs_hold_no_progress_bar_and_a_terminal_only_once_there_is_something_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown(*updates: tuple[int, int]) -> str:
+        with progress("reading audio", unit="clips") as update:
+            for done, total in updates:
+                update(done, total)
+        return capsys.readouterr().err
+
+    assert shown((0, 4), (4, 4)) == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert shown() == ""
+    assert shown((0, 0)) == ""
+    assert "reading audio" in shown((0, 4), (4, 4))
+
+
+@pytest.mark.parametrize(("n", "told"), [(0, "speakers unknown"), (1, "1 speaker"), (2, "2 speakers")])
+def test_speakers_that_nobody_tells_apart_are_unknown(n: int, told: str) -> None:
+    report = {"n_utterances": 1, "n_speakers": n, "hours": None, "per_label": {}, "subset": "benchmark"}
+
+    first, *_ = header_lines(lookup.corpus_card("toy"), report | {"voted": {}, "excluded": {}})
+
+    assert first == f"Toy tones: 1 utterance, {told}"
+
+
+def test_run_does_not_ask_for_the_scores_that_it_makes_itself(voxemo: Command, prepared: Path) -> None:
+    words = ("run", "--corpus", "toy", "--model", "acoustic-baseline")
+    assert voxemo(*words).code == 0
+
+    again = voxemo(*words).out
+
+    assert "answers read" in again
+    assert "voxemo score" not in again
 
 
 def test_an_incomplete_corpus_needs_partial(voxemo: Command, corpus: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from file_host import FileHost, file_host, free_port
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard, Download
+from voxemo.core.errors import NoConnection
 from voxemo.corpora import download as dl
 from voxemo.demo.toy import TOY
 
@@ -108,6 +109,14 @@ def test_the_same_as_json(voxemo: Command, corpus: str, n_files: int) -> None:
     assert shown["next"] == (f"voxemo download {corpus} --to x --accept-license" if n_files else None)
 
 
+def test_a_corpus_made_by_a_program_is_not_offered_to_be_prepared(voxemo: Command) -> None:
+    done = voxemo("download", "toy", "--to", "x")
+
+    assert (done.code, done.err) == (1, "")
+    assert "how to get it: `voxemo demo` makes it." in done.out
+    assert "prepare" not in done.out
+
+
 def test_an_unknown_corpus_is_an_error(voxemo: Command) -> None:
     done = voxemo("download", "ravdes", "--to", "x")
 
@@ -148,12 +157,31 @@ def test_a_second_call_says_that_all_is_there(voxemo: Command, host: FileHost, c
         "how": "",
         "files": ["a.wav"],
         "fetched": [],
+        "not_compared": [],
         "n_unpacked": 0,
         "packed": [],
         "root": "corpus",
         "next": "voxemo prepare card.json --root corpus",
     }
     assert (done.code, len(host.requests)) == (0, 1)
+
+
+def test_a_file_that_could_not_be_compared_with_its_record_is_not_called_whole(
+    voxemo: Command, card_with: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_record(*_: object) -> None:
+        raise NoConnection("doi.org", "it cannot be reached", url="https://doi.org/x", places=())
+
+    monkeypatch.setattr(dl, "_files_of_record", no_record)
+    card = card_with(Download(doi="10.5281/zenodo.7", files=("a.wav",)), audio_files=("*.wav",))
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.wav").write_bytes(CONTENT)
+
+    done = voxemo("download", card, "--to", "corpus", "--accept-license")
+
+    assert done.code == 0
+    assert "files fetched: 0; there already, and whole: 0" in done.out
+    assert "not compared: no connection to the record of a.wav" in done.out
 
 
 def test_an_archive_that_has_to_be_unpacked_by_hand_is_named_with_the_command_that_follows(

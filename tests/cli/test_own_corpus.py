@@ -1,6 +1,8 @@
 """A user's own corpus on the command line."""
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,9 +38,28 @@ def test_the_whole_line_works_on_a_folder_of_audio_without_any_python(voxemo: Co
 
     assert [done.code for done in (made, prepared, divided, run, report)] == [0] * 5
     assert command == ["prepare", "mine/card.toml", "--root", str(audio)]
-    assert "note: the card still holds placeholders: citation" in prepared.out
+    assert "note: the card still holds placeholders: citation, setting" in prepared.out
     assert "mine" in report.out
     assert voxemo("prepare", "mine", "--root", audio).code == 0
+
+
+def test_the_command_that_renews_a_card_is_complete_and_keeps_what_was_written_into_it(
+    voxemo: Command, audio: Path, tmp_path: Path
+) -> None:
+    asked = voxemo("new", "corpus", "mine", "--root", audio, "--out", "my own/mine", "--language", "en")
+    (command,) = [line for line in asked.out.splitlines() if line.endswith("--replace")]
+    card = tmp_path / "my own" / "mine" / "card.toml"
+    text = re.sub("\ncitation = .*", '\ncitation = "Me, 2026."', card.read_text(encoding="utf-8"))
+    card.write_text(text, encoding="utf-8")
+
+    renewed = voxemo(*shlex.split(command)[1:])
+
+    assert (renewed.code, renewed.err) == (0, "")
+    assert "renewed: nothing" in renewed.out
+    assert card.read_text(encoding="utf-8") == text
+    assert list(tmp_path.rglob("card.toml")) == [card]
+    again = voxemo("new", "corpus", "mine", "--root", audio, "--out", "my own/mine")
+    assert "renew it from its table: --manifest my own/mine/manifest.csv --replace" in again.err
 
 
 def test_what_new_corpus_made_is_json_on_request(voxemo: Command, audio: Path) -> None:
@@ -65,6 +86,8 @@ def test_codes_whose_meaning_is_open_are_shown_and_may_be_named(voxemo: Command,
 
     assert "CODES WHOSE MEANING IS OPEN" in asked.out
     assert "    W: 8 utterances" in asked.out
+    next_line = f"Next: voxemo new corpus mine --manifest mine/manifest.csv --root {audio} --map W=LABEL --replace"
+    assert asked.out.splitlines()[-1] == next_line
     assert "W = angry" in named.out
     assert voxemo("prepare", "mine/card.toml", "--root", audio).code == 0
 
@@ -78,6 +101,7 @@ def test_ones_own_corpora_are_listed_and_shown(voxemo: Command, audio: Path) -> 
     assert rows["mine"]["utterances"] == str(len(list(audio.rglob("*.wav"))))
     assert "corpus_id: mine" in voxemo("show", "corpus", "mine").out
     assert "Angry, Happy, Neutral, Sad" in voxemo("show", "prompt", "direct", "--corpus", "mine").out
+    assert voxemo("show", "transfer", "mine:emodb").out.startswith("mine to emodb: ")
 
 
 @pytest.mark.filterwarnings("ignore:.*(PDEP|deprecated):DeprecationWarning")
@@ -92,11 +116,14 @@ def test_an_audformat_database_becomes_a_corpus(voxemo: Command, audio: Path) ->
 
     refused = voxemo("prepare", "--audformat", audio)
     done = voxemo("prepare", "--audformat", audio, "--label-source", "expressed", "--map", "sad=sad")
+    named = voxemo("prepare", "--audformat", audio, "--label-source", "expressed", "--name", "mine")
 
     assert refused.code == 1
     assert "--label-source expressed" in refused.err
     assert done.code == 0
     assert "wrote home/corpora/tones/card.json" in done.out
+    assert "note: the card still holds placeholders: setting, year" in done.out
+    assert named.out.startswith("tones (mine): ")
     assert voxemo("split", "tones").code == 0
 
 

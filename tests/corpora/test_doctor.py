@@ -207,7 +207,21 @@ def test_a_split_that_cannot_be_made_is_a_problem(card: CorpusCard) -> None:
     diagnosis = examine(card, with_row(0, speaker_id=None))
 
     assert "no speaker id" in found(diagnosis, "no-split").text
+    assert "'protocol'" not in found(diagnosis, "no-split").text
     assert diagnosis.split is None
+    assert not diagnosis.preparable
+
+
+@pytest.mark.parametrize("facts", [{"sample_rate_hz": 8_000}, {"n_channels": 2}])
+def test_audio_of_another_form_is_a_problem_exactly_where_prepare_tells_of_it(
+    card: CorpusCard, facts: dict[str, int]
+) -> None:
+    reading = with_probe(probed(0, **facts), 0)
+
+    assert not examine(card, reading).fit
+    assert len(examine(card, reading).report.converted_audio) == 1
+    assert examine(knowing(card, other_form=("aA0",)), reading).fit
+    assert examine(knowing(card, other_form=("aA0",)), reading).report.converted_audio == ()
 
 
 def test_what_lies_outside_the_benchmark_is_not_held_against_it(card: CorpusCard) -> None:
@@ -660,6 +674,15 @@ def test_where_the_parser_gives_up_the_other_files_are_still_looked_at(card: Cor
     assert found(diagnosis, "empty-file").names == ("toy/aA0", "speech/d!0.wav", "speech/hA0.wav")
     assert not {"missing", "label-counts", "unread", "no-split"} & codes(diagnosis).keys()
     assert not diagnosis.preparable
+
+
+def test_a_part_under_other_capitals_is_told_among_what_nobody_reads(card: CorpusCard) -> None:
+    unread = ("Speech/aA9.wav", "speech/take.wav")
+
+    finding = found(examine(card, replace(SOUND, unread=unread)), "unread")
+
+    assert finding.names == unread
+    assert finding.details == {"Speech/aA9.wav": "differs in capitals only"}
 
 
 def test_another_folder_is_one_finding(card: CorpusCard, record: Callable[..., Path], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import json
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -76,7 +76,7 @@ def test_a_file_is_fetched_whole_and_noted_as_sha256sum_would(host: FileHost, tm
 
     done = get(tmp_path, Download(url=url))
 
-    assert done == dl.Downloaded(root=tmp_path, fetched=("a.wav",), kept=(), n_unpacked=0, packed=())
+    assert done == dl.Downloaded(root=tmp_path, fetched=("a.wav",), kept=(), not_compared=(), n_unpacked=0, packed=())
     assert tree(tmp_path) == {"a.wav": CONTENT}
     assert (tmp_path / STORE / SUMS).read_text() == f"{SHA256}  a.wav\n"
     assert {path.name for path in (tmp_path / STORE).iterdir()} == {SUMS}
@@ -243,7 +243,8 @@ def test_without_a_connection_the_error_says_what_to_fetch_by_hand_and_where_to_
         get(tmp_path, Download(url=url))
 
     place = tmp_path / STORE / "a.zip"
-    assert (caught.value.host, caught.value.url, caught.value.place) == ("127.0.0.1", url, str(place))
+    assert (caught.value.host, caught.value.url, caught.value.places) == ("127.0.0.1", url, (str(place),))
+    place.parent.mkdir()
     place.write_bytes(zip_of({"a.wav": CONTENT}))
     done = get(tmp_path, Download(url=url))
     assert (done.fetched, done.kept, tree(tmp_path)) == ((), (f"{STORE}/a.zip",), {"a.wav": CONTENT})
@@ -271,6 +272,17 @@ def test_the_reason_for_no_connection_is_told_in_words(
         get(tmp_path, Download(url="https://example.org/a.wav"))
 
     assert caught.value.why == why
+
+
+def test_what_a_failed_download_left_empty_is_taken_away_and_nothing_else(tmp_path: Path) -> None:
+    wanted = Download(url=f"http://127.0.0.1:{free_port()}/a.zip")
+    (tmp_path / "there").mkdir()
+
+    for folder in ("there", "new/folder"):
+        with pytest.raises(NoConnection):
+            get(tmp_path / folder, wanted)
+
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_a_folder_that_is_a_file_is_an_error_that_names_the_place(host: FileHost, tmp_path: Path) -> None:
@@ -517,21 +529,84 @@ def test_a_file_put_there_by_hand_is_compared_with_the_record(
         get(tmp_path, Download(doi=RECORD, files=("a.wav",)))
 
 
-def test_without_a_connection_to_the_record_files_put_there_by_hand_are_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def out_of_reach(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No record can be asked, until this is undone."""
+
     def no_network(*_: object, **__: object) -> None:
         raise requests.ConnectionError
 
     monkeypatch.setattr(pooch.downloaders, "doi_to_url", no_network)
-    wanted = Download(doi=RECORD, files=("a.wav", "b.wav"))
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("out_of_reach")
+def test_without_a_connection_to_the_record_the_missing_files_and_their_places_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"a")
 
-    with pytest.raises(NoConnection, match=r"There is no connection to doi\.org"):
-        get(tmp_path, wanted)
-    (tmp_path / "b.wav").write_bytes(b"b")
+    with pytest.raises(NoConnection, match=r"There is no connection to doi\.org") as caught:
+        get(tmp_path, Download(doi=RECORD, files=("a.wav", "b.wav", "c.zip")))
 
-    assert get(tmp_path, wanted).kept == ("a.wav", "b.wav")
+    assert caught.value.files == ("b.wav", "c.zip")
+    assert caught.value.places == (str(tmp_path / "b.wav"), str(tmp_path / STORE / "c.zip"))
+    assert f"download 'b.wav', 'c.zip' of the record https://doi.org/{RECORD} by hand" in str(caught.value)
+    with pytest.raises(NoConnection, match=r"goes on where it stopped\.$"):
+        get(tmp_path, Download(doi=RECORD))
+
+
+@pytest.mark.usefixtures("out_of_reach")
+def test_without_a_connection_to_the_record_files_put_there_by_hand_are_taken_and_not_called_whole(
+    tmp_path: Path,
+) -> None:
+    wanted = Download(doi=RECORD, files=("a.wav", "b.wav"))
+    for name in wanted.files:
+        (tmp_path / name).write_bytes(b"any")
+
+    done = get(tmp_path, wanted)
+
+    assert (done.kept, done.not_compared, read_sums(tmp_path)) == ((), ("a.wav", "b.wav"), {})
+    (tmp_path / "a.wav").write_bytes(b"another")
+    assert get(tmp_path, wanted).not_compared == ("a.wav", "b.wav")
+
+
+def test_a_file_that_could_not_be_compared_is_compared_as_soon_as_its_record_is_there(
+    tmp_path: Path, zenodo: Callable[[dict[str, bytes]], None]
+) -> None:
+    wanted = Download(doi=RECORD, files=("a.wav",))
+    zenodo({"a.wav": b"a"})
+    (tmp_path / "a.wav").write_bytes(b"not a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dl, "_files_of_record", _no_record)
+        assert get(tmp_path, wanted).not_compared == ("a.wav",)
+
+    with pytest.raises(ChecksumMismatch):
+        get(tmp_path, wanted)
+    (tmp_path / "a.wav").write_bytes(b"a")
+
+    assert get(tmp_path, wanted).kept == ("a.wav",)
+
+
+def _no_record(*_: object) -> None:
+    raise NoConnection("doi.org", "it cannot be reached", url="https://doi.org/x", places=())
+
+
+@pytest.mark.usefixtures("out_of_reach")
+@pytest.mark.parametrize("bad", [b"<html>Please log in</html>", zip_of({"b.wav": b"b"})], ids=["page", "other archive"])
+@pytest.mark.parametrize(
+    "wanted", [Download(url="https://example.org/x.zip"), Download(doi=RECORD, files=("x.zip",))], ids=["url", "record"]
+)
+def test_a_bad_archive_put_there_by_hand_can_be_replaced_by_a_good_one(
+    tmp_path: Path, wanted: Download, bad: bytes
+) -> None:
+    place = tmp_path / STORE / "x.zip"
+    place.parent.mkdir()
+    for content in (bad, ARCHIVE, ARCHIVE):
+        place.write_bytes(content)
+        with suppress(ChecksumMismatch, DownloadError):
+            done = get(tmp_path, wanted)
+
+    assert (tmp_path / "a.wav").read_bytes() == b"a"
+    assert (*done.kept, *done.not_compared) == (f"{STORE}/x.zip",)
 
 
 def test_a_record_without_a_file_that_the_card_names_is_refused(

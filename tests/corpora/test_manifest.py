@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from voxemo.core.errors import ManifestError, WrongLayout
 from voxemo.core.types import ParsedUtterance
-from voxemo.corpora.manifest import ENDINGS, list_audio, manifest_bytes, manifest_parser, read_manifest
+from voxemo.corpora.manifest import (
+    COLUMN_WORDS,
+    COLUMNS,
+    ENDINGS,
+    list_audio,
+    manifest_bytes,
+    manifest_parser,
+    read_manifest,
+)
 from voxemo.corpora.tree import CorpusTree
 
 words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
@@ -127,7 +135,8 @@ def test_columns_of_the_users_own_are_listed_and_not_read(write: Write) -> None:
         ("expressed", None, "a label, found nothing"),
         ("stem", "a\nb", "text in one line"),
         ("stem", "other", r"a name of its own for every utterance, found 'other', as in (line|row)"),
-        ("speaker_gender", "f", "'female', 'male' or nothing, found 'f'"),
+        ("speaker_gender", "F", r"'female', 'male' or nothing, found 'F'\. Write 'female'"),
+        ("speaker_gender", "x", "'female', 'male' or nothing, found 'x'.$"),
         ("speaker_age", "old", "a whole number from 0 to 120, found 'old'"),
         ("speaker_age", "-1", "a whole number from 0 to 120"),
         ("speaker_age", "30.5", "a whole number from 0 to 120"),
@@ -137,7 +146,7 @@ def test_columns_of_the_users_own_are_listed_and_not_read(write: Write) -> None:
         ("start_s", "nan", "a number from 0 up"),
         ("end_s", "0", r"an end after the start \(0 s\)"),
         ("votes.all.A", "-1", "a number from 0 up"),
-        ("provider_partition", "dev", "'train', 'valid', 'test'"),
+        ("provider_partition", "dev", r"'train', 'valid', 'test'.*found 'dev'\. Write 'valid'"),
         ("provider_partition", None, "a partition, as other rows have one"),
     ],
 )
@@ -188,6 +197,14 @@ def test_several_bad_rows_are_counted(write: Write) -> None:
         ("speakerid", "Did you mean 'speaker_id'"),
         ("Expressed ", "Did you mean 'expressed'"),
         ("votes", r"Did you mean 'votes\.<rule>\.<code>'"),
+        ("Path", "Did you mean 'audio_path'"),
+        ("file", "Did you mean 'audio_path'"),
+        ("age", "Did you mean 'speaker_age'"),
+        ("gender", "Did you mean 'speaker_gender'"),
+        ("speaker", "Did you mean 'speaker_id'"),
+        ("split", "Did you mean 'provider_partition'"),
+        ("emotion", "Did you mean 'expressed' or 'perceived'"),
+        ("label", "Did you mean 'expressed' or 'perceived'"),
         ("zzz", "There are: audio_path, "),
     ],
 )
@@ -210,9 +227,13 @@ def test_a_column_of_votes_names_rule_and_code(write: Write, column: str) -> Non
         ("own.csv", "audio_path,speaker_id\na.wav,1\n", "a column 'expressed' .* or 'perceived'"),
         ("own.csv", "audio_path,expressed\na.wav\n", "line 2: expected 2 fields, as in line 1, found 1 fields"),
         ("own.csv", 'audio_path,expressed\n"a.wav"x,A\n', "line 2: expected fields separated by commas"),
-        ("own.csv", "audio_path;expressed\na.wav;A\n", "columns separated by commas"),
+        ("own.csv", "audio_path;expressed\na.wav;A\n", "columns separated by commas.*Save it as CSV UTF-8, with comm"),
+        ("own.csv", "audio_path\texpressed\na.wav\tA\n", "columns separated by commas.*Save it as CSV UTF-8"),
         ("own.csv", "audio_path,audio_path,expressed\na,b,c\n", "each column once, found 'audio_path' twice"),
-        ("own.csv", b"audio_path,expressed\n\xff.wav,A\n", "text in UTF-8"),
+        ("own.csv", b"audio_path,expressed\n\xff.wav,A\n", "text in UTF-8.*Save it as CSV UTF-8"),
+        ("own.csv", "audio_path,expressed\na.wav,A\n".encode("utf-16"), "text in UTF-8.*Save it as CSV UTF-8"),
+        ("own.csv", "audio_path,expressed\na.wav,A\n".encode("utf-16-le"), "found a zero byte.*Save it as CSV UTF-8"),
+        ("own.jsonl", b'{"audio_path": "\xff"}', r"text in UTF-8.*Save it as UTF-8\."),
         ("own.csv", 'audio_path,perceived,transcript\na.wav,A,"x\ny"\n/b.wav,A,\n', "line 4, column 'audio_path'"),
         ("own.csv", "audio_path,perceived\na.wav,\n", "labels in 'expressed' or 'perceived', found none"),
         ("own.jsonl", '{"audio_path": "a.wav"\n', "line 1: expected a JSON object"),
@@ -230,6 +251,22 @@ def test_a_file_that_is_no_table_says_where_it_is_not(
 
     with pytest.raises(ManifestError, match=expected):
         read_manifest(tmp_path / name)
+
+
+def test_an_absolute_path_below_the_root_is_answered_with_the_relative_one(write: Write, tmp_path: Path) -> None:
+    inside = write([{**ROW, "audio_path": str(tmp_path / "audio" / "a" / "1.wav")}])
+    with pytest.raises(ManifestError, match=r"Below --root that is 'a/1\.wav'"):
+        read_manifest(inside, root=tmp_path / "audio")
+
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(inside, root=tmp_path / "other")
+    assert caught.value.hint == ""
+
+
+@pytest.mark.parametrize("column", sorted(COLUMN_WORDS))
+def test_what_others_call_a_column_stands_for_columns_that_there_are(column: str) -> None:
+    assert column not in COLUMNS
+    assert set(COLUMN_WORDS[column]) <= set(COLUMNS)
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -278,6 +315,18 @@ def test_a_first_table_labels_each_file_with_its_folder() -> None:
         ("Angry/1.flac", "Angry"),
         ("Angry/1.wav", "Angry"),
         ("b/Sad/2", "Sad"),
+    ]
+
+
+@pytest.mark.parametrize("folder", ["", "angry/"], ids=["the folder itself", "one in it"])
+def test_a_single_folder_tells_no_label_and_its_column_may_be_written_empty(folder: str) -> None:
+    rows = list_audio(CorpusTree({f"{folder}1.wav": "", f"{folder}2.wav": ""}), label_source="expressed")
+
+    assert [one.expressed_raw for one in rows] == [None, None]
+    assert manifest_bytes(rows, ".csv", also=["expressed"]).decode().splitlines() == [
+        "audio_path,expressed",
+        f"{folder}1.wav,",
+        f"{folder}2.wav,",
     ]
 
 

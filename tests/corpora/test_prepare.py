@@ -186,6 +186,37 @@ def test_the_report_counts_what_is_in_the_benchmark(toy_card: CorpusCard) -> Non
     assert not report.complete
 
 
+@pytest.mark.parametrize(
+    ("probes", "told"),
+    [
+        ([HEARD, HEARD], ()),
+        (
+            [HEARD, dataclasses.replace(HEARD, sample_rate_hz=8_000)],
+            ("1 of 2 utterances at 8000 Hz, where the card lists 16000 or 44100 Hz: a converted copy",),
+        ),
+        (
+            [dataclasses.replace(HEARD, sample_rate_hz=rate, n_channels=2) for rate in (8_000, 48_000)],
+            (
+                "2 of 2 utterances at 8000 or 48000 Hz, where the card lists 16000 or 44100 Hz: a converted copy",
+                "2 of 2 utterances with 2 channels, where the card lists 1 channel: a converted copy",
+            ),
+        ),
+        ([HEARD, Probe(unusable_reason="it is broken")], ()),
+    ],
+    ids=["as listed", "one of another rate", "all of other rates and channels", "unknown"],
+)
+def test_audio_of_another_form_than_the_card_lists_is_told(toy_card: CorpusCard, probes, told) -> None:
+    listed = toy_card.expected.model_copy(update={"sample_rates_hz": (16_000, 44_100), "n_channels": (1,)})
+    parsed = [spoken("p1", "A"), spoken("q1", "H")]
+
+    assert describe(toy_card.model_copy(update={"expected": listed}), parsed, probes).report.converted_audio == told
+    # A card that lists no rate asks for none, and what a known issue names is known.
+    assert describe(toy_card, parsed, probes).report.converted_audio == ()
+    issue = {"id": "mixed", "text": "made up", "source": "made up", "utterances": ["p1", "q1"]}
+    knowing = CorpusCard.model_validate(toy_card.model_dump() | {"known_issues": [issue], "expected": listed})
+    assert describe(knowing, parsed, probes).report.converted_audio == ()
+
+
 def test_the_report_can_be_written_as_json(toy_card: CorpusCard) -> None:
     report = describe(toy_card, [spoken("p1")], [HEARD]).report
 
@@ -337,6 +368,20 @@ def test_another_corpus_is_recognised(toy_card: CorpusCard, files: list[str], co
 
     assert caught.value.hint == f"This looks like {corpus_id}."
     check_layout(corpus_card(corpus_id), CorpusTree(dict.fromkeys(files, "")))
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["Speech/pA1.wav", "Speech/pA2.wav"], "'Speech/pA1.wav', where 'speech/*.wav' is expected"),
+        (["speech/pA1.WAV"], "'speech/pA1.WAV', where 'speech/*.wav' is expected"),
+    ],
+)
+def test_names_that_differ_in_capitals_only_are_recognised(toy_card: CorpusCard, files: list[str], told: str) -> None:
+    with pytest.raises(WrongLayout) as caught:
+        check_layout(toy_card, CorpusTree(dict.fromkeys(files, "")))
+
+    assert caught.value.hint.startswith(f"It differs in capitals only: {told}.")
 
 
 def test_an_empty_folder_says_so(toy_card: CorpusCard, tmp_path: Path) -> None:

@@ -15,6 +15,13 @@ def test_a_file_in_the_wrong_folder_is_refused() -> None:
         list(parse(CorpusTree({"Happy/SM1_F1_A01.wav": ""})))
 
 
+def test_a_folder_in_other_capitals_is_recognised_as_that() -> None:
+    tree = CorpusTree({"angry/SM1_F1_A01.wav": "", "Happy/SM1_F1_H01.wav": ""})
+
+    with pytest.raises(WrongLayout, match=r"in the folder 'Angry'.*found it in 'angry'\. They differ in capitals only"):
+        list(parse(tree))
+
+
 @pytest.mark.evidence
 def test_the_real_folder_is_complete_and_agrees_with_its_listing(evidence: Path) -> None:
     listed = pl.read_csv(evidence / "listings" / "urdu.csv.gz").sort("path")

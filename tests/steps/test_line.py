@@ -15,8 +15,10 @@ from toy import answered, make, planned, rewrite, toy_answer, without_votes
 from voxemo.backends.base import Question
 from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
+from voxemo.cli.prepare import report_lines
 from voxemo.core.errors import AnswerFileError, AudioError, NotPrepared, RunError, SplitError, UnknownName
 from voxemo.core.types import Generation, Response
+from voxemo.corpora import parsers
 from voxemo.demo import toy
 from voxemo.splits.policies import split_sha256
 from voxemo.steps.compare import compare_runs
@@ -27,6 +29,7 @@ from voxemo.steps.prepare import prepare_corpus
 from voxemo.steps.score import score_run
 from voxemo.steps.split import split_corpus
 from voxemo.steps.train import train_model
+from voxemo.store.files import read_json
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import MODEL_CARD, RunPaths, Workspace
 from voxemo.store.manifest import read_manifest
@@ -86,6 +89,24 @@ def test_a_plan_says_what_is_partial_and_what_deviates(workspace: Workspace) -> 
 
     assert manifest.partial == "at most 2 utterances of each test partition; 2 of 4 folds (1, 3)"
     assert any("max_new_tokens = 8" in deviation for deviation in manifest.deviations)
+
+
+def test_a_run_on_converted_audio_says_so(
+    toy_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = lookup.corpus_card("toy")
+    card = card.model_copy(update={"expected": card.expected.model_copy(update={"sample_rates_hz": (44_100,)})})
+    for module in (lookup, parsers):
+        monkeypatch.setattr(module, "corpus_plugin", lambda name: (card, toy.parse))
+    workspace = Workspace(tmp_path / "workspace")
+
+    result = prepare_corpus(workspace, "toy", toy_workspace.root.parent / "corpus")
+    split_corpus(workspace, "toy")
+
+    told = "240 of 240 utterances at 16000 Hz, where the card lists 44100 Hz: a converted copy"
+    assert f"  audio: {told}" in report_lines(card, result.report)
+    assert read_json(workspace.prepare_report("toy"))["converted_audio"] == [told]
+    assert read_manifest(planned(workspace)).deviations == (f"audio: {told}",)
 
 
 def test_a_standard_plan_deviates_in_nothing(workspace: Workspace) -> None:

@@ -1,6 +1,7 @@
 """A user's own corpus: from a table or a folder to a card, a prepared corpus and a run."""
 
 import json
+import shlex
 import shutil
 import tomllib
 from dataclasses import replace
@@ -41,7 +42,7 @@ from voxemo.store.layout import Workspace
 from voxemo.store.manifest import read_manifest
 
 LABELS = ("angry", "happy", "neutral", "sad")
-FACTS = CardFacts(year=2026, languages=("en",), license="CC0-1.0", citation="Nobody, 2026.")
+FACTS = CardFacts(year=2026, languages=("en",), setting="acted", license="CC0-1.0", citation="Nobody, 2026.")
 
 
 @pytest.fixture
@@ -94,10 +95,11 @@ def test_the_card_counts_what_the_table_holds_and_names_where_it_lies(tmp_path: 
 
 
 def test_what_nobody_said_is_a_placeholder_that_is_named(tmp_path: Path, table: Path) -> None:
-    new = made(tmp_path, table, facts=CardFacts(year=2026))
+    new = made(tmp_path, table, facts=CardFacts())
 
-    assert new.notes == ("the card still holds placeholders: languages, access.license, citation",)
-    assert new.place.read_text(encoding="utf-8").count(FILL_IN) == 3  # two fields, and the line that explains them
+    assert new.notes == ("the card still holds placeholders: languages, access.license, citation, setting, year",)
+    text = new.place.read_text(encoding="utf-8")
+    assert text.count(FILL_IN) == 6  # four fields, and the two lines that explain them
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -172,6 +174,85 @@ def test_hard_scores_use_the_label_source_that_was_asked_for(tmp_path: Path, tab
         made(tmp_path, heard, facts=CardFacts(year=2026, gold="expressed"), replace_card=True)
 
 
+# --- renewed -----------------------------------------------------------------------------------------------------
+
+
+def edited(card: Path, **pairs: str) -> Path:
+    text = card.read_text(encoding="utf-8")
+    for old, new in pairs.items():
+        assert old in text
+        text = text.replace(old, new)
+    card.write_text(text, encoding="utf-8")
+    return card
+
+
+def test_a_renewed_card_keeps_every_edit_that_the_table_does_not_tell(tmp_path: Path, table: Path) -> None:
+    rows = pl.read_csv(table).with_columns(pl.col("expressed").alias("perceived"), pl.lit(3).alias("votes.all.SAD"))
+    rows.drop("speaker_id").write_csv(table)
+    first = made(tmp_path, changed(table, "ANGRY", "W"), facts=CardFacts(), dropped={"NEUTRAL": "too many"})
+    issue = {"id": "hiss", "text": "All hiss.", "source": "heard"}
+    content = first.card.model_dump(mode="json")
+    content |= {"name": "Mine", "year": 2020, "setting": "in_the_wild", "citation": "Me, 2020.", "gold": "perceived"}
+    content |= {"languages": ["de"], "recording": "tv", "known_issues": [issue]}
+    content["access"] |= {"license": "CC-BY-4.0", "homepage": "a shelf", "kind": "open"}
+    content["perception"] |= {"given": "voice only", "vote_rules": {"all": "everybody"}, "n_raters": "three"}
+    content["expected"] |= {"sample_rates_hz": [16000], "hours": 1.5}
+    content["sources"] |= {"setting": "the diary", "year": "the diary"}
+    content["labels"]["names"] = ["happy", "sad", "wistful"]
+    content["labels"]["raw"]["W"] = "wistful"
+    content["labels"]["aliases"] = {"pensive": "wistful"}
+    before = CorpusCard.model_validate(content)
+    first.place.write_text(card_toml(before, codes=map_codes([], table=lookup.label_table())), encoding="utf-8")
+    rows.write_csv(table)  # with the speakers this time
+    changed(table, "ANGRY", "W")
+
+    new = made(tmp_path, table, facts=CardFacts(year=2026), replace_card=True)
+
+    assert new.renewed == ("expected", "split")
+    assert new.card.split.policy == "leave_one_speaker_out"
+    assert new.card.expected.n_speakers == 4
+    assert new.card.model_copy(update={"expected": before.expected, "split": before.split}) == before.model_copy(
+        update={"expected": before.expected}
+    )
+    assert (new.card.expected.hours, new.card.expected.sample_rates_hz) == (1.5, (16000,))
+    assert read_document(new.place, CorpusCard) == new.card
+
+
+def test_what_the_user_says_now_counts_more_than_the_earlier_card(tmp_path: Path, table: Path) -> None:
+    made(tmp_path, changed(table, "ANGRY", "W"), dropped={"SAD": "too few"}, mapped={"W": "angry"})
+
+    facts = CardFacts(languages=("de",), license="none", citation="Anna.")
+    new = made(tmp_path, table, facts=facts, mapped={"W": "bored", "SAD": "sad"}, replace_card=True)
+
+    assert (new.card.languages, new.card.access.license, new.card.citation) == (("de",), "none", "Anna.")
+    assert dict(new.card.labels.raw) == {"W": "bored", "HAPPY": "happy", "NEUTRAL": "neutral", "SAD": "sad"}
+    assert new.card.labels.dropped == {}
+    assert new.renewed == ("languages", "labels", "expected", "access", "citation")
+
+
+def test_votes_that_came_or_went_bring_or_take_the_facts_of_perception(tmp_path: Path, table: Path) -> None:
+    plain = table.read_text(encoding="utf-8")
+    made(tmp_path, table)
+    pl.read_csv(table).with_columns(pl.lit(3).alias("votes.all.SAD")).write_csv(table)
+
+    voted = made(tmp_path, table, replace_card=True).card
+    table.write_text(plain, encoding="utf-8")
+    again = made(tmp_path, table, replace_card=True).card
+
+    assert voted.perception is not None
+    assert voted.perception.default_vote_rule == "all"
+    assert again.perception is None
+
+
+def test_a_card_that_cannot_be_read_is_not_renewed(tmp_path: Path, table: Path) -> None:
+    new = made(tmp_path, table)
+    new.place.write_text("corpus_id = = 1\n", encoding="utf-8")
+
+    with pytest.raises(CardError, match=r"it is no TOML: .*line 1, column 13.*Mend it.*or move it away"):
+        made(tmp_path, table, replace_card=True)
+    assert new.place.read_text(encoding="utf-8") == "corpus_id = = 1\n"
+
+
 # --- from a folder -----------------------------------------------------------------------------------------------
 
 
@@ -186,6 +267,57 @@ def test_a_folder_alone_gives_a_first_table_with_the_folders_names(tmp_path: Pat
     assert [path.name for path in new.written] == ["manifest.csv", "card.toml"]
     assert pl.read_csv(new.manifest).columns == ["audio_path", "expressed"]
     assert new.card.expected.per_label == dict.fromkeys(LABELS, 2)
+
+
+def test_clips_in_one_folder_are_listed_and_their_labels_asked_for(tmp_path: Path, audio: Path) -> None:
+    message = r"All clips lie in one folder, which tells no emotion: fill the column 'expressed' of .*manifest\.csv"
+    with pytest.raises(CorpusError, match=message):
+        new_corpus("mine", root=audio, out=tmp_path / "mine", facts=FACTS)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["manifest.csv"]
+
+    listed = tmp_path / "mine" / "manifest.csv"
+    rows = pl.read_csv(listed)
+    assert rows.columns == ["audio_path", "expressed"]
+    rows.with_columns(pl.col("audio_path").str.split("_").list.get(1).alias("expressed")).write_csv(listed)
+    new = new_corpus("mine", root=audio, manifest=listed, out=tmp_path / "mine", facts=FACTS)
+    assert new.card.labels.names == LABELS
+
+
+def test_folders_in_folders_may_be_speakers(tmp_path: Path, audio: Path) -> None:
+    for path in audio.glob("t0[01]_*_0.wav"):
+        voice, label, _ = path.stem.split("_")
+        (tmp_path / "audio" / voice / label).mkdir(parents=True)
+        shutil.copy(path, tmp_path / "audio" / voice / label)
+
+    new = new_corpus("mine", root=tmp_path / "audio", out=tmp_path / "mine", facts=FACTS)
+
+    assert new.card.labels.names == LABELS
+    assert "'speaker_id'" in new.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("wut", r"only 'wut'\."),
+        ("W", r"only 'W'\."),
+        (("wut", "anger"), "only 'anger', 'wut', which all mean 'angry'"),
+    ],
+)
+def test_a_table_of_one_label_is_refused_in_words(
+    tmp_path: Path, table: Path, words: str | tuple[str, str], found: str
+) -> None:
+    for number, label in enumerate(LABELS):
+        changed(table, label.upper(), words if isinstance(words, str) else words[number % 2])
+
+    with pytest.raises(CorpusError, match=f"a corpus needs at least two labels; found {found}"):
+        made(tmp_path, table)
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("language", ["german", "en,de", "e"])
+def test_a_language_that_is_no_tag_is_refused(tmp_path: Path, table: Path, language: str) -> None:
+    with pytest.raises(CorpusError, match=f"--language '{language}' is no BCP-47 tag.*voxemo list language"):
+        made(tmp_path, table, facts=CardFacts(languages=("zh-TW", language)))
 
 
 def test_what_is_there_is_not_written_over(tmp_path: Path, table: Path, audio: Path) -> None:
@@ -220,7 +352,8 @@ def test_a_name_that_cannot_be_is_refused(
 def test_audio_that_the_table_names_and_the_folder_lacks_is_found_at_once(
     tmp_path: Path, table: Path, audio: Path
 ) -> None:
-    with pytest.raises(ManifestError, match=r"labels\.csv, line 2.*'t77_angry_0\.wav'"):
+    message = r"labels\.csv, line 2.*'t77_angry_0\.wav'.*1 of 32 files are missing; mend the table, or take --root out"
+    with pytest.raises(ManifestError, match=message):
         made(tmp_path, changed(table, "t00_angry_0", "t77_angry_0"), root=audio)
 
 
@@ -380,6 +513,48 @@ def test_a_table_that_grew_since_the_card_was_made_does_not_fit_its_counts(
     assert prepare_corpus(own, str(card), audio, partial=True).report["n_utterances"] == 33
 
 
+def test_speakers_that_came_after_the_card_are_noted_with_the_command_that_renews_it(
+    tmp_path: Path, table: Path, audio: Path, own: Workspace
+) -> None:
+    rows = pl.read_csv(table)
+    rows.drop("speaker_id").write_csv(table)
+    card = made(tmp_path, table).place
+    assert prepare_corpus(own, str(card), audio).notes == ()
+    rows.write_csv(table)
+
+    (note,) = prepare_corpus(own, str(card), audio).notes
+
+    split, command = note.split("; ")[0], note.partition(": ")[2]
+    assert split == "the card's split is stratified_random"
+    assert "it would be leave_one_speaker_out" in note
+    words = shlex.split(command.removesuffix(" renews it"))
+    given = dict(zip(words[4:-1:2], map(Path, words[5:-1:2]), strict=True))
+    assert (words[:4], words[-1]) == (["voxemo", "new", "corpus", "mine"], "--replace")
+    renewed = new_corpus(
+        words[3],
+        manifest=given["--manifest"],
+        root=given["--root"],
+        out=given["--out"],
+        facts=CardFacts(),
+        replace_card=True,
+    )
+    assert renewed.card.split.policy == "leave_one_speaker_out"
+    assert prepare_corpus(own, "mine", audio).notes == ()
+
+
+def test_a_path_near_a_card_is_answered_with_what_to_give(tmp_path: Path, table: Path, own: Workspace) -> None:
+    card = made(tmp_path, table).place
+
+    with pytest.raises(CorpusError, match=r"mine is a folder\. Give the card in it: .*mine/card\.toml"):
+        prepare_corpus(own, str(card.parent), tmp_path)
+    with pytest.raises(CorpusError, match=r"is a table of utterances.*voxemo new corpus NAME --manifest .*labels\.csv"):
+        split_corpus(own, str(table))
+    card.write_text("x = = 1", encoding="utf-8")
+    with pytest.raises(CardError, match=r"it is no TOML: .*line 1, column 5") as caught:
+        prepare_corpus(own, str(card), tmp_path)
+    assert "schema" not in str(caught.value)
+
+
 # --- the paper's set ---------------------------------------------------------------------------------------------
 
 
@@ -400,10 +575,12 @@ def test_a_run_on_the_papers_set_says_so(
         monkeypatch.setattr(module, "corpus_plugin", lambda name: (card, parse))
     root = Path(read_json(workspace.corpus_root("toy"))["folder"])
 
-    report = prepare_corpus(workspace, "toy", root, subset=subset, partial=True).report
+    result = prepare_corpus(workspace, "toy", root, subset=subset, partial=True)
+    report = result.report
     split_corpus(workspace, "toy")
     manifest = read_manifest(plan_run(workspace, tmp_path / "runs", corpus="toy", model="scripted"))
 
     assert json.loads(workspace.prepare_report("toy").read_text(encoding="utf-8"))["subset"] == subset
     assert report["n_utterances"] == 240 - deviations
     assert manifest.deviations == ("the paper's set of 239 utterances instead of the benchmark's 240",)[:deviations]
+    assert ["replaces the manifest of the benchmark subset" in note for note in result.notes] == [True] * deviations

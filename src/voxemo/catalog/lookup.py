@@ -40,13 +40,17 @@ def read_document(path: Path, document: type[AnyDocument]) -> AnyDocument:
     Raises:
         CardError: the file is no TOML or JSON, or does not fit the schema.
     """
+    kind = "JSON" if path.suffix == ".json" else "TOML"
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        content = json.loads(text) if kind == "JSON" else tomllib.loads(text)
     except FileNotFoundError as cause:
-        raise CardError(str(path), ["there is no such file"]) from cause
-    except (OSError, ValueError) as cause:
-        raise CardError(str(path), [f"cannot be read: {cause}"]) from cause
+        raise CardError(str(path), ["there is no such file"], hint="Check the path.") from cause
+    except OSError as cause:
+        raise CardError(str(path), [f"it cannot be read ({cause.strerror or cause})"], hint="") from cause
+    except ValueError as cause:
+        # The parsers' messages give line and column.
+        raise CardError(str(path), [f"it is no {kind}: {cause}"], hint="Mend it there.") from cause
     return _validate(content, document, str(path))
 
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 FORMS = ("hard", "distribution", "sft")
 LISTS = ("corpus", "language", "model", "prompt", "metric", "backend")
+ON_SCREEN = {"corpus": ["corpus", "language", "labels", "votes", "utterances", "layout", "access"]}
+"""Columns for people, where all of them are too many for a terminal; --json gives all."""
 SHOWN = ("corpus", "model", "prompt", "metric", "schema", "transfer")
+TRANSFER_FORM = "a transfer is written SOURCE:TARGET, two corpora or two languages, such as crema-d:iemocap or en:pl"
 
 
 def list_names(
@@ -41,7 +44,7 @@ def list_names(
     if as_json:
         emit(rows)
         return
-    headers = list(rows[0])
+    headers = ON_SCREEN.get(kind) or list(rows[0])
     print_table(console(), table(headers, [[str(row[name]) for name in headers] for row in rows]))
     if kind == "corpus":
         own = len(set(lookup.builtin_names("corpora")) & {row["corpus"] for row in rows})
@@ -154,19 +157,28 @@ def _backends() -> list[dict[str, str]]:
 
 def show(
     kind: Annotated[str, typer.Argument(help="corpus, model, prompt, metric, schema or transfer.", show_default=False)],
-    name: Annotated[
-        str,
+    names: Annotated[
+        list[str] | None,
         typer.Argument(
+            metavar="NAME",
             help="Name of it, or path to a card; for transfer SOURCE:TARGET, two corpora or two languages.",
             show_default=False,
         ),
-    ],
+    ] = None,
     corpus: Annotated[str | None, typer.Option("--corpus", help="Corpus whose labels a prompt names.")] = None,
     form: Annotated[str, typer.Option("--form", help="hard, distribution, or sft (with its targets).")] = "hard",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print a card, a JSON Schema, or exactly the text that a model gets."""
+    if kind not in SHOWN:
+        raise UnknownName("kind", kind, SHOWN)
+    # Any number of words is taken, because the error can then say which form was expected.
+    if names is None or len(names) != 1:
+        given = " ".join(names or ()) or "nothing"
+        expected = TRANSFER_FORM if kind == "transfer" else f"one name is shown: voxemo show {kind} NAME"
+        raise typer.BadParameter(f"{expected}; got {given}")
+    (name,) = names
     if kind == "prompt":
         _show_prompt(name, corpus, form, workspace_at(workspace), as_json)
     elif kind == "schema":
@@ -181,8 +193,8 @@ def show(
             raise UnknownName("metric", name, tuple(rows))
         emit(rows[name]) if as_json else say("\n".join(f"{key}: {value}" for key, value in rows[name].items()))
     elif kind == "transfer":
-        _show_transfer(name, as_json)
-    elif kind in ("corpus", "model"):
+        _show_transfer(name, workspace_at(workspace), as_json)
+    else:
         from voxemo.catalog import lookup
         from voxemo.steps.corpora import find_card
 
@@ -192,18 +204,22 @@ def show(
             emit(content)
         else:
             say("\n".join(_outline(content)))
-    else:
-        raise UnknownName("kind", kind, SHOWN)
 
 
-def _show_transfer(pair: str, as_json: bool) -> None:
+def _show_transfer(pair: str, workspace: "Workspace", as_json: bool) -> None:
     from voxemo.catalog import lookup, transfer
+    from voxemo.steps.corpora import find_card
+    from voxemo.store.workspace import prepared_cards
 
     source, colon, target = pair.partition(":")
     if not (source and colon and target):
-        raise typer.BadParameter(f"a transfer is written SOURCE:TARGET, such as crema-d:iemocap or en:pl; got {pair!r}")
+        raise typer.BadParameter(f"{TRANSFER_FORM}; got {pair}")
     cards = lookup.builtin_corpus_cards()
-    if {source, target} & {group.language for group in transfer.language_groups(cards)}:
+    languages = {group.language for group in transfer.language_groups(cards)}
+    corpora = {*lookup.corpus_names(), *prepared_cards(workspace)}
+    if {source, target} & languages:
+        if {source, target} & corpora:
+            raise typer.BadParameter(f"a corpus and a language cannot be mixed, as in {pair}; {TRANSFER_FORM}")
         between = transfer.languages_shift(source, target, cards)
         if as_json:
             emit(asdict(between))
@@ -213,11 +229,16 @@ def _show_transfer(pair: str, as_json: bool) -> None:
         for corpus_id, labels in between.targets:
             say(f"  {corpus_id} can test: {_names(labels)}")
         return
-    shift = transfer.corpus_shift(lookup.corpus_card(source), lookup.corpus_card(target))
+    if not any(word in corpora or lookup.is_path(word) for word in (source, target)):
+        raise typer.BadParameter(
+            f"neither {source} nor {target} is a corpus or a language that voxemo knows; languages are BCP-47 tags, as "
+            "in de:en. `voxemo list corpus` and `voxemo list language` show them"
+        )
+    shift = transfer.corpus_shift(find_card(workspace, source), find_card(workspace, target))
     if as_json:
         emit({**asdict(shift), "changed": shift.changed})
         return
-    say(f"{source} to {target}: {_names(shift.changed)} {'change' if len(shift.changed) != 1 else 'changes'}")
+    say(f"{source} to {target}: {_names(shift.changed)} {'change' if len(shift.changed) > 1 else 'changes'}")
     say(f"  labels shared: {_names(shift.shared_labels)} (against the source's, the target's set: {shift.label_set})")
     say(f"  labels that the source cannot teach: {_names(shift.unseen_labels)}")
     for what, (before, after) in {

@@ -1,7 +1,6 @@
 """`voxemo check`: everything that is wrong with a corpus folder, on one screen; writes nothing."""
 
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from textwrap import wrap
@@ -9,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voxemo.cli.common import JobsOption, JsonOption, WorkspaceOption, emit, progress, say, workspace_at
+from voxemo.cli.common import (
+    JobsOption,
+    JsonOption,
+    WorkspaceOption,
+    emit,
+    next_command,
+    progress,
+    say,
+    workspace_at,
+)
 from voxemo.cli.prepare import counted, header_lines
 
 if TYPE_CHECKING:
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
 
 SCREEN_LINES = 40
 WIDTH = 118
+INDENT = " " * 26
+ALL_NAMES = "All names: add --json"
 HEADINGS = {"problem": "Problems", "warning": "Warnings", "note": "Notes"}
 
 
@@ -41,8 +51,10 @@ def check(
     if as_json:
         emit(document(result.diagnosis))
     else:
-        again = f"voxemo prepare {shlex.quote(corpus)} --root {shlex.quote(str(root))}"
-        for line in screen(result.card, result.diagnosis, prepare=again):
+        prepare, again = (
+            next_command(verb, corpus, "--root", root, workspace=workspace) for verb in ("prepare", "check")
+        )
+        for line in screen(result.card, result.diagnosis, prepare=prepare, check=again):
             say(line)
     raise typer.Exit(0 if result.diagnosis.fit else 1)
 
@@ -53,13 +65,14 @@ def document(diagnosis: "Diagnosis") -> dict[str, Any]:
     return {"fit": diagnosis.fit, **whole.pop("report"), **whole}
 
 
-def screen(card: "CorpusCard", diagnosis: "Diagnosis", *, prepare: str) -> list[str]:
-    """The diagnosis for a person: at most ``SCREEN_LINES`` lines, unless there are more kinds of problems.
+def screen(card: "CorpusCard", diagnosis: "Diagnosis", *, prepare: str, check: str) -> list[str]:
+    """The diagnosis for a person: at most ``SCREEN_LINES`` lines, unless the problems alone need more.
 
     Args:
         card: the corpus's card.
         diagnosis: of its folder.
         prepare: the command that comes next.
+        check: the command that looks at the audio too.
     """
     report = diagnosis.report
     if report.n_utterances or report.excluded:
@@ -70,9 +83,10 @@ def screen(card: "CorpusCard", diagnosis: "Diagnosis", *, prepare: str) -> list[
         head.append(f"  protocol split: {diagnosis.split}")
     manifest = " and the manifest of an earlier `prepare`" if diagnosis.compared_with_manifest else ""
     head.append(f"  compared with: the card{manifest}")
-    end = _verdict(diagnosis, prepare)
+    end = _verdict(diagnosis, prepare, check)
     headings = 2 * len({finding.severity for finding in diagnosis.findings})
-    left = SCREEN_LINES - len(head) - headings - len(end) - 2
+    # What remains beside an empty line, a line for findings left out, and the one that says how to see all.
+    left = SCREEN_LINES - len(head) - headings - len(end) - 3
     return [*head, *_finding_lines(diagnosis.findings, left), "", *end]
 
 
@@ -85,12 +99,20 @@ def _audio_lines(diagnosis: "Diagnosis") -> list[str]:
 
 
 def _finding_lines(findings: "Sequence[Finding]", most: int) -> list[str]:
-    """Headings and findings; where they are too many, first the names of the least severe go, then whole findings."""
-    shown = [_lines(finding) for finding in findings]
-    for index in reversed(range(len(shown))):
-        if sum(map(len, shown)) > most:
-            shown[index] = _lines(findings[index], with_names=False)
+    """Headings and findings; at the end, where it is not all, how to see the rest.
+
+    Where there are too many, the names of notes go first, then those of warnings, then whole findings in that order.
+    What is told of a problem stays.
+    """
+    named = [_name_lines(finding) for finding in findings]
+    names = [own for own, _ in named]
+    shortened = any(n_left for _, n_left in named)
     n_problems = sum(finding.severity == "problem" for finding in findings)
+    texts = [_text_lines(finding) for finding in findings]
+    for index in reversed(range(n_problems, len(findings))):
+        if sum(map(len, (*texts, *names))) > most and names[index]:
+            names[index], shortened = [], True
+    shown = [text + own for text, own in zip(texts, names, strict=True)]
     while len(shown) > n_problems and sum(map(len, shown)) > most:
         shown.pop()
     lines: list[str] = []
@@ -101,44 +123,44 @@ def _finding_lines(findings: "Sequence[Finding]", most: int) -> list[str]:
             lines += ["", HEADINGS[heading]]
         lines += own
     left = len(findings) - len(shown)
-    return [*lines, f"  and {counted(left, 'more finding')}, which --json shows"] if left else lines
+    if left:
+        lines.append(f"  and {counted(left, 'more finding')}")
+    return [*lines, ALL_NAMES] if left or shortened else lines
 
 
-def _lines(finding: "Finding", *, with_names: bool = True) -> list[str]:
-    """What was found; below it as many of the names as a line holds, at least one."""
-    indent = " " * 26
-    first, *others = wrap(finding.text, WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
-    lines = [f"  {finding.code:<15} {finding.number:>6}  {first}", *(indent + other for other in others)]
-    if with_names and finding.names:
-        named = (_named(name, finding.details.get(name)) for name in finding.names)
-        kept = list(_fitting(named, WIDTH - len(indent)))
-        rest = len(finding.names) - len(kept)
-        lines.append(indent + ", ".join(kept) + (f" and {rest} more" if rest else ""))
-    return lines
+def _text_lines(finding: "Finding") -> list[str]:
+    first, *others = wrap(finding.text, WIDTH - len(INDENT), break_long_words=False, break_on_hyphens=False)
+    return [f"  {finding.code:<15} {finding.number:>6}  {first}", *(INDENT + other for other in others)]
 
 
-def _named(name: str, detail: str | None) -> str:
-    return f"{name} ({detail})" if detail else name
+def _name_lines(finding: "Finding") -> tuple[list[str], int]:
+    """As many of the names as a line holds, at least one, and how many that leaves.
+
+    A single one that would be left stands below, for it takes no more room there than its number.
+    """
+    names = [f"{name} ({detail})" if (detail := finding.details.get(name)) else name for name in finding.names]
+    width = WIDTH - len(INDENT)
+    if len(", ".join(names)) <= width:
+        return ([INDENT + ", ".join(names)] if names else []), 0
+    n_shown = 1
+    while len(", ".join(names[: n_shown + 1])) <= width - len(" and 100000 more"):
+        n_shown += 1
+    shown, left = INDENT + ", ".join(names[:n_shown]), names[n_shown:]
+    if len(left) <= 1:
+        return [shown + ",", INDENT + left[0]] if left else [shown], 0
+    return [f"{shown} and {len(left)} more"], len(left)
 
 
-def _fitting(names: Iterable[str], width: int) -> Iterator[str]:
-    left = width - len(" and 100000 more")
-    for index, name in enumerate(names):
-        left -= len(name) + 2
-        if index and left < 0:
-            return
-        yield name
-
-
-def _verdict(diagnosis: "Diagnosis", prepare: str) -> list[str]:
+def _verdict(diagnosis: "Diagnosis", prepare: str, check: str) -> list[str]:
     if not diagnosis.fit:
         n = counted(len(diagnosis.problems), "problem")
         lines = [f"NOT fit for the benchmark: {n}. Mend what is named; check again."]
-        if diagnosis.preparable and diagnosis.report.complete:
-            lines.append(f"To go on with what is there: {prepare}")
+        if diagnosis.preparable and diagnosis.only_changed:
+            lines.append(f"If it was on purpose, prepare again; new runs carry the new manifest's hash: {prepare}")
         elif diagnosis.preparable:
-            lines.append(f"To go on with what is there, and have every run say so: {prepare} --partial")
+            partial = "" if diagnosis.report.complete else " --partial"
+            lines.append(f"To go on with what is there, and have every run say so: {prepare}{partial}")
         return lines
     if diagnosis.quick:
-        return ["Names and tables are fit for the benchmark; the audio was not looked at. Next: check without --quick"]
+        return ["Names and tables are fit for the benchmark; the audio was not looked at.", f"Next: {check}"]
     return [f"Fit for the benchmark. Next: {prepare}"]

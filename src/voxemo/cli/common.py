@@ -107,6 +107,20 @@ def shown_path(path: Path) -> str:
         return str(path)
 
 
+def next_command(*words: str | Path, workspace: Path | None) -> str:
+    """A command for the user to run, complete and quoted for the shell.
+
+    Args:
+        words: the verb and what it takes.
+        workspace: as this command was given it; None where it was not.
+
+    >>> next_command("split", "urdu", workspace=Path("my work"))
+    "voxemo split urdu --workspace 'my work'"
+    """
+    given = () if workspace is None else ("--workspace", workspace)
+    return shlex.join(["voxemo", *map(str, (*words, *given))])
+
+
 def command_line() -> str:
     """This command for the manifest, with paths reduced to their last part: no folder of a machine is kept."""
     words = []
@@ -124,7 +138,10 @@ def _last_part(word: str) -> str:
 
 @contextmanager
 def progress(title: str, *, unit: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error with rate and remaining time; yields the function to call with (done, total)."""
+    """A progress bar on standard error with rate and remaining time; yields the function to call with (done, total).
+
+    It appears with the first call that tells of anything to do, and only on a terminal: a log is not to fill with bars.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -142,22 +159,27 @@ def progress(title: str, *, unit: str, quiet: bool = False) -> Iterator[Callable
             speed = task.finished_speed or task.speed
             return Text(f"{speed:.1f} {unit}/s" if speed else f"- {unit}/s")
 
+    screen = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
+        console=screen,
     )
-    with bar:
-        task = bar.add_task(title, total=None)
+    task = bar.add_task(title, total=None)
 
-        def update(done: int, total: int) -> None:
+    def update(done: int, total: int) -> None:
+        if total and not quiet and screen.is_terminal:
+            bar.start()
             bar.update(task, completed=done, total=total)
 
+    try:
         yield update
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -1,12 +1,11 @@
 """`voxemo download`: a corpus from its provider, or how to get it."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voxemo.cli.common import JsonOption, emit, progress, say, shown_path
+from voxemo.cli.common import JsonOption, emit, next_command, progress, say, shown_path
 
 if TYPE_CHECKING:
     from voxemo.core.cards import CorpusCard
@@ -51,7 +50,8 @@ def download(
     done = download_corpus(card, to, watch=lambda title, unit: progress(title, unit=unit, quiet=as_json))
     command = None if done.root is None else _command("prepare", corpus, "--root", shown_path(done.root))
     if as_json:
-        emit({**_facts(card), "files": [*done.fetched, *done.kept], **_found(done), "next": command})
+        files = [*done.fetched, *done.kept, *done.not_compared]
+        emit({**_facts(card), "files": files, **_found(done), "next": command})
     else:
         for line in done_lines(card, to, done, command or _command("prepare", corpus, "--root", shown_path(to))):
             say(line)
@@ -59,7 +59,7 @@ def download(
 
 
 def _command(*words: str | Path) -> str:
-    return shlex.join(["voxemo", *map(str, words)])
+    return next_command(*words, workspace=None)
 
 
 def _facts(card: "CorpusCard") -> dict[str, Any]:
@@ -90,6 +90,7 @@ def _files(card: "CorpusCard") -> list[str]:
 def _found(done: "Downloaded") -> dict[str, Any]:
     return {
         "fetched": done.fetched,
+        "not_compared": done.not_compared,
         "n_unpacked": done.n_unpacked,
         "packed": done.packed,
         "root": None if done.root is None else str(done.root),
@@ -125,6 +126,8 @@ def offer_lines(card: "CorpusCard", command: str) -> list[str]:
 
 def manual_lines(card: "CorpusCard", corpus: str) -> list[str]:
     """How a person gets a corpus that no program can fetch, and what to do with it then."""
+    if card.synthetic:
+        return [f"{card.name} is made by a program, and not downloaded.", f"  how to get it: {card.access.how}"]
     expected = card.expected
     counts = [
         *([f"{expected.n_utterances} utterances"] if expected.n_utterances else []),
@@ -148,6 +151,8 @@ def done_lines(card: "CorpusCard", folder: Path, done: "Downloaded", command: st
     from voxemo.corpora.download_folder import STORE
 
     lines = [f"{card.name}: files fetched: {len(done.fetched)}; there already, and whole: {len(done.kept)}"]
+    if done.not_compared:
+        lines.append(f"  not compared: no connection to the record of {', '.join(done.not_compared)}")
     if done.n_unpacked:
         lines.append(
             f"  {done.n_unpacked} files unpacked from archives; the archives are in {shown_path(folder / STORE)}"

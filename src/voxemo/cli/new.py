@@ -1,12 +1,11 @@
 """`voxemo new`: the first card of a user's own corpus."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, emit, say, shown_path
+from voxemo.cli.common import JsonOption, emit, next_command, say, shown_path
 from voxemo.cli.prepare import DropOption, MapOption, pairs, read_label_source
 from voxemo.core.errors import UnknownName
 
@@ -38,7 +37,9 @@ def new(
     ] = None,
     mapped: MapOption = None,
     dropped: DropOption = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Write over an earlier card.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Renew an earlier card from the table; what it says otherwise is kept.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the first card of your own corpus: no Python is needed to benchmark on it."""
@@ -66,19 +67,31 @@ def new(
         dropped=pairs("--drop", dropped),
         replace_card=replace,
     )
-    command = f"voxemo prepare {shlex.quote(shown_path(made.place))} --root " + (
-        "FOLDER" if root is None else shlex.quote(str(root))
-    )
+    renewal = renew_command(made, root=root, out=out)
+    prepare = next_command("prepare", shown_path(made.place), "--root", root or "FOLDER", workspace=None)
+    command = renewal if made.unknown else prepare
     if as_json:
         emit({"made": made, "next": command})
         return
     for line in new_lines(made):
         say(line)
     if root is not None and manifest is None:
-        table = shown_path(made.manifest)
-        say(f"  Each file is labelled with its folder's name. To change that or to add columns, edit {table}")
-        say(f"  and give the same command again with: --manifest {shlex.quote(table)} --replace")
+        edit = "  Each file is labelled with its folder's name. To change that or to add columns, edit the table"
+        say(f"{edit} first." if made.unknown else f"{edit} and run:\n  {renewal}")
     say(f"Next: {command}")
+
+
+def renew_command(made: "NewCorpus", *, root: Path | None, out: Path | None) -> str:
+    """The command that works a card out anew from its table, with every code that nobody knows to be filled in.
+
+    What else was given at first (licence, languages, ...) stands in the card, and is kept.
+    """
+    words: list[str | Path] = ["new", "corpus", made.card.corpus_id, "--manifest", shown_path(made.manifest)]
+    for option, folder in (("--root", root), ("--out", out)):
+        words += [] if folder is None else [option, folder]
+    for code in made.unknown:
+        words += ["--map", f"{code}=LABEL"]
+    return next_command(*words, "--replace", workspace=None)
 
 
 def new_lines(made: "NewCorpus") -> list[str]:
@@ -89,8 +102,11 @@ def new_lines(made: "NewCorpus") -> list[str]:
         f"  labels: {', '.join(f'{code} = {label}' for code, label in card.labels.raw.items()) or 'none known yet'}",
         f"  split: {card.split.policy}. {card.split.why}",
     ]
+    if made.renewed is not None:
+        renewed = ", ".join(made.renewed)
+        lines.append(f"  renewed: {renewed}; everything else in the card was kept" if renewed else "  renewed: nothing")
     if made.unknown:
-        lines.append("  CODES WHOSE MEANING IS OPEN; write each into the card, or name it with --map and --replace:")
+        lines.append("  CODES WHOSE MEANING IS OPEN; write each into the card, or say it with the command below:")
         lines += [f"    {code}: {n} utterance{'' if n == 1 else 's'}" for code, n in made.unknown.items()]
     lines += [f"  note: {note}" for note in made.notes]
     return [*lines, *(f"  wrote {shown_path(path)}" for path in made.written)]

@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voxemo.cli.common import JobsOption, JsonOption, WorkspaceOption, emit, progress, say, shown_path, workspace_at
-from voxemo.core.errors import UnknownName
+from voxemo.cli.common import (
+    JobsOption,
+    JsonOption,
+    WorkspaceOption,
+    emit,
+    next_command,
+    progress,
+    say,
+    shown_path,
+    workspace_at,
+)
+from voxemo.core.errors import CountMismatch, UnknownName
 
 if TYPE_CHECKING:
     from voxemo.core.cards import CorpusCard
@@ -85,18 +95,26 @@ def prepare(
             raise typer.BadParameter("give a corpus and --root FOLDER, or --audformat FOLDER")
         if subset not in SUBSETS:
             raise UnknownName("subset", subset, SUBSETS)
-        with progress("reading audio", unit="clips", quiet=as_json) as update:
-            result = prepare_corpus(
-                place,
-                corpus,
-                root,
-                subset=subset,  # type: ignore[arg-type]
-                partial=partial,
-                jobs=jobs,
-                on_progress=update,
-            )
+        try:
+            with progress("reading audio", unit="clips", quiet=as_json) as update:
+                result = prepare_corpus(
+                    place,
+                    corpus,
+                    root,
+                    subset=subset,  # type: ignore[arg-type]
+                    partial=partial,
+                    jobs=jobs,
+                    on_progress=update,
+                )
+        except CountMismatch as wrong:
+            # Only here is it known what the user typed.
+            check = next_command("check", corpus, "--root", root, "--quick", workspace=workspace)
+            raise CountMismatch(
+                corpus_id=wrong.corpus_id, differences=wrong.differences, hint=f"{wrong.hint}\nDetails: {check}"
+            ) from wrong
+    command = next_command("split", result.card.corpus_id, workspace=workspace)
     if as_json:
-        emit({**result.report, "notes": result.notes, "written": result.written})
+        emit({**result.report, "notes": result.notes, "written": result.written, "next": command})
         return
     for line in report_lines(result.card, result.report):
         say(line)
@@ -104,6 +122,7 @@ def prepare(
         say(f"  note: {note}")
     for path in result.written:
         say(f"  wrote {shown_path(path)}")
+    say(f"Next: {command}")
 
 
 def pairs(option: str, words: list[str] | None) -> dict[str, str]:
@@ -138,7 +157,8 @@ def header_lines(card: "CorpusCard", report: dict[str, Any]) -> list[str]:
     """What a corpus folder holds, in a few lines."""
     labels = ", ".join(f"{label} {n}" for label, n in report["per_label"].items())
     hours = "" if report["hours"] is None else f", {report['hours']:.2f} h"
-    utterances, speakers = counted(report["n_utterances"], "utterance"), counted(report["n_speakers"], "speaker")
+    utterances = counted(report["n_utterances"], "utterance")
+    speakers = counted(report["n_speakers"], "speaker") if report["n_speakers"] else "speakers unknown"
     lines = [
         f"{card.name}: {utterances}, {speakers}{hours}",
         f"  {card.gold} labels: {labels}",
@@ -156,6 +176,7 @@ def header_lines(card: "CorpusCard", report: dict[str, Any]) -> list[str]:
 def report_lines(card: "CorpusCard", report: dict[str, Any]) -> list[str]:
     """What a corpus folder holds, and what was found about it."""
     lines = header_lines(card, report)
+    lines += [f"  audio: {text}" for text in report["converted_audio"]]
     lines += _named(
         "UNUSABLE, kept and counted as failed answers", [f"{k}: {v}" for k, v in report["unusable"].items()]
     )
@@ -177,5 +198,8 @@ def report_lines(card: "CorpusCard", report: dict[str, Any]) -> list[str]:
 def _named(what: str, items: list[str], most: int = 5) -> list[str]:
     if not items:
         return []
-    lines = [f"  {what}: {len(items)}", *(f"    {item}" for item in items[:most])]
-    return [*lines, f"    and {len(items) - most} more"] if len(items) > most else lines
+    # A line that counts one more takes the place of that one.
+    shown = items if len(items) <= most + 1 else items[:most]
+    lines = [f"  {what}: {len(items)}", *(f"    {item}" for item in shown)]
+    left = len(items) - len(shown)
+    return [*lines, f"    and {left} more, which prepare.json names"] if left else lines

@@ -1,5 +1,7 @@
 """`voxemo run`: plan, ask, read, score and show, on one machine."""
 
+from dataclasses import replace
+
 from voxemo.cli.common import (
     DEFAULT_RUNS,
     BatchOption,
@@ -66,7 +68,9 @@ def run(
         on_plan=lambda run: None if as_json else say(f"run {shown_path(run)}"),
     )
     if not as_json:
-        for line in (*infer_lines(result.infer), *parse_lines(result.parse), *score_lines(result.score)):
+        # Scores of an earlier reading are gone, but these have taken their place.
+        parsed = replace(result.parse, removed=())
+        for line in (*infer_lines(result.infer), *parse_lines(parsed), *score_lines(result.score)):
             say(line)
     show_report(
         [result.run],

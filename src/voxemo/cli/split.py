@@ -10,6 +10,7 @@ from voxemo.cli.common import (
     WorkspaceOption,
     console,
     emit,
+    next_command,
     print_table,
     say,
     shown_path,
@@ -37,8 +38,13 @@ def split(
     chosen = policy or ("emobox" if emobox is not None else "protocol")
     result = split_corpus(workspace_at(workspace), corpus, policy=chosen, emobox=emobox, seed=seed)
     made, facts = result.split, result.facts
+    words = ["run", "--corpus", corpus, "--model", "acoustic-baseline"]
+    if made.split_id != "protocol":
+        words += ["--split", made.split_id]
+    command = next_command(*words, workspace=workspace)
     if as_json:
-        emit({"split_id": made.split_id, "policy": made.policy, "source": made.source, **facts})
+        facts = {"split_id": made.split_id, "policy": made.policy, "source": made.source, **facts}
+        emit({**facts, "next": command})
         return
     say(f"{result.card.name}: split {made.split_id} ({made.policy}, {made.source}, seed {made.seed})")
     if facts["why"]:
@@ -51,3 +57,4 @@ def split(
         say(f"  note: {note}")
     for path in result.written:
         say(f"  wrote {shown_path(path)}")
+    say(f"Next: {command}")

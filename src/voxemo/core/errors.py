@@ -35,11 +35,14 @@ from typing import Literal, TypeAlias
 
 
 def listing(names: Sequence[str], *, most: int = 3) -> str:
-    """Join names for a message: at most three, then the number left.
+    """Join names for a message: at most three, then the number left; a single one left is named too.
 
     >>> listing(["a", "b", "c", "d", "e"])
     "'a', 'b', 'c' and 2 more"
+    >>> listing(["a", "b", "c", "d"])
+    "'a', 'b', 'c', 'd'"
     """
+    most += len(names) == most + 1
     shown = ", ".join(repr(name) for name in names[:most])
     rest = len(names) - most
     return f"{shown} and {rest} more" if rest > 0 else shown
@@ -81,11 +84,10 @@ class DuplicateName(VoxEmoError):
 class CardError(VoxEmoError, ValueError):
     """A card that does not say what its schema asks for."""
 
-    def __init__(self, place: str, problems: Sequence[str]) -> None:
-        super().__init__(
-            f"The card {place} cannot be used: {'; '.join(problems)}. "
-            "`voxemo show schema corpus` (or model, prompt, template) prints what a card must say."
-        )
+    SCHEMA = "`voxemo show schema corpus` (or model, prompt, template) prints what a card must say."
+
+    def __init__(self, place: str, problems: Sequence[str], *, hint: str = SCHEMA) -> None:
+        super().__init__(f"The card {place} cannot be used: {'; '.join(problems)}. {hint}".strip())
         self.place, self.problems = place, tuple(problems)
 
 
@@ -182,13 +184,18 @@ class UnmappedLabel(CorpusError, LookupError):
 class CountMismatch(CorpusError):
     """Other counts on disk than on the card.
 
-    ``differences`` maps what was counted ("utterances", "label angry", ...) to (expected, found).
+    ``differences`` maps what was counted ("utterances", "speakers", "utterances labelled angry", ...) to
+    (expected, found).
     """
 
     def __init__(self, *, corpus_id: str, differences: Mapping[str, tuple[int, int]], hint: str) -> None:
-        shown = [f"{found} {what}, its card expects {expected}" for what, (expected, found) in differences.items()]
+        shown = []
+        for what, (expected, found) in differences.items():
+            noun, space, rest = what.partition(" ")
+            noun = noun.removesuffix("s") if found == 1 else noun
+            shown.append(f"{found} {noun}{space}{rest}, its card expects {expected}")
         super().__init__("\n  ".join([f"{corpus_id} has", *shown]) + f"\n{hint}")
-        self.corpus_id, self.differences = corpus_id, dict(differences)
+        self.corpus_id, self.differences, self.hint = corpus_id, dict(differences), hint
 
 
 class DownloadError(CorpusError):
@@ -198,12 +205,24 @@ class DownloadError(CorpusError):
 class NoConnection(DownloadError):
     """A host that cannot be reached, or that drops the connection again and again."""
 
-    def __init__(self, host: str, why: str, *, url: str, place: str) -> None:
+    def __init__(self, host: str, why: str, *, url: str, places: Sequence[str], files: Sequence[str] = ()) -> None:
+        """What could not be fetched, and how a person may do it.
+
+        Args:
+            host: that was asked.
+            why: there is no connection, in words.
+            url: of the file, or of the record that holds it.
+            places: where the files are looked for; none where only the record knows which they are.
+            files: names of the record's files; empty where ``url`` is the file.
+        """
+        what = f"{listing(files, most=len(files))} of the record {url}" if files else url
+        where = f"put it at {' and '.join(places)} (make that folder), and then run it"
+        by_hand = f"; or download {what} by hand, {where}" if places else ""
         super().__init__(
-            f"There is no connection to {host} ({why}). Run the same command again later, it goes on where it stopped; "
-            f"or download {url} by hand, put it at {place}, and then run it."
+            f"There is no connection to {host} ({why}). Run the same command again later, it goes on where it "
+            f"stopped{by_hand}."
         )
-        self.host, self.why, self.url, self.place = host, why, url, place
+        self.host, self.why, self.url, self.places, self.files = host, why, url, tuple(places), tuple(files)
 
 
 class ChecksumMismatch(DownloadError):

@@ -19,25 +19,13 @@ from typing import Any
 from voxemo.core.cards import KnownIssue, LabelTable
 from voxemo.core.errors import CorpusError, CorpusNotFound, MissingDependency, UnknownName, WrongLayout, listing
 from voxemo.core.types import LabelSource, ParsedUtterance
-from voxemo.corpora.manifest import OLDEST, check_utterances, stems_of
-from voxemo.corpora.new_card import CardFacts, label_of, label_words
+from voxemo.corpora.manifest import GENDER_WORDS, OLDEST, PARTITION_WORDS, check_utterances, stems_of
+from voxemo.corpora.new_card import EARLIEST_YEAR, CardFacts, label_of, label_words
 from voxemo.splits.policies import UNASSIGNED
 
 HEADER = "db.yaml"
 THING = "an audformat database"
 NOT_STATED = "not stated in the database"
-EARLIEST_YEAR = 1990
-"""Stands for a year that the database does not state; the card's known issue says so."""
-
-PARTITIONS = {
-    "train": "train",
-    "dev": "valid",
-    "devel": "valid",
-    "valid": "valid",
-    "validation": "valid",
-    "test": "test",
-}
-GENDERS = {"female": "female", "f": "female", "male": "male", "m": "male"}
 GOLD_STANDARD = "gold_standard"
 LEFT_OUT = "the database gives no label"
 VOTE_RULE = "all"
@@ -349,7 +337,7 @@ def _utterance(
         perceived_raw=code if source == "perceived" else heard,
         votes_raw={VOTE_RULE: dict(sorted(votes.items()))} if votes else {},
         speaker_id=_text(_about_key(about["speaker"], key)),
-        speaker_gender=GENDERS.get(gender),
+        speaker_gender=GENDER_WORDS.get(gender),
         speaker_age=int(float(age)) if isinstance(age, Real) and 0 <= float(age) <= OLDEST else None,
         language=_language(_about_key(about["language"], key)),
         transcript=_text(_about_key(about["transcription"], key)),
@@ -415,7 +403,7 @@ def _values(columns: Iterable[_Column]) -> dict[Key, Any]:
 def _partitions(every: Sequence[_Column], chosen: Sequence[_Column], keys: Sequence[Key]) -> dict[Key, str]:
     """Partition of each of the segments, from the first that places any: the labels' tables, a column, other tables."""
     split = [one for one in every if "split" in (one.column_id, one.scheme_id)]
-    placed_by_column = [(key, PARTITIONS.get(str(v).lower())) for one in split for key, v in one.values()]
+    placed_by_column = [(key, PARTITION_WORDS.get(str(v).lower())) for one in split for key, v in one.values()]
     for placed in (_placed(chosen), placed_by_column, _placed(every)):
         parts: dict[Key, str] = {}
         for key, part in placed:
@@ -434,8 +422,8 @@ def _placed(columns: Iterable[_Column]) -> list[tuple[Key, str | None]]:
 def _table_partition(one: _Column) -> str | None:
     """The partition that a whole table is, as its split says or, without one, a word of its name."""
     if one.table.split_id is not None:
-        return PARTITIONS.get(str(one.table.split.type))
-    words = {PARTITIONS[word] for word in one.table_id.split(".") if word in PARTITIONS}
+        return PARTITION_WORDS.get(str(one.table.split.type))
+    words = {PARTITION_WORDS[word] for word in one.table_id.split(".") if word in PARTITION_WORDS}
     return words.pop() if len(words) == 1 else None
 
 
@@ -534,7 +522,7 @@ def _facts(database: Any, source: LabelSource, golds: Sequence[_Column], raters:
     missing = [name for name, is_given in given.items() if not is_given]
     told = listing([one.name for one in golds])
     return CardFacts(
-        year=known_year or EARLIEST_YEAR,
+        year=known_year,
         name=str(database.name),
         languages=tuple(filter(None, map(_language, database.languages))),
         license=str(database.license or database.license_url or NOT_STATED),

@@ -13,11 +13,11 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
 from voxemo import __version__
@@ -44,6 +44,9 @@ HEADERS = {"User-Agent": f"voxemo/{__version__}"}
 MANY_FILES = 40
 """Records of more files show one progress bar over files, not one for each."""
 
+State = Literal["fetched", "whole", "not compared"]
+"""How a file came to lie at its place: over the network, or it was there, known to be the right one or not."""
+
 Watch = Callable[[str, str], AbstractContextManager[Report]]
 """Opens the display of one piece of work, by title and unit."""
 
@@ -56,6 +59,8 @@ class RemoteFile:
     url: str
     checksum: str | None
     """``algorithm:digits`` as the provider publishes it; None where nothing is published or known."""
+    record_is_out_of_reach: bool = False
+    """A checksum is published, but cannot be asked for: a file of this name may be any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,8 @@ class Downloaded:
     """Files that came over the network, relative to the folder."""
     kept: tuple[str, ...]
     """Files that were there and whole."""
+    not_compared: tuple[str, ...]
+    """Files that were there, of a record that could not be asked for their checksums."""
     n_unpacked: int
     """Files that the archives hold."""
     packed: tuple[str, ...]
@@ -89,41 +96,55 @@ def download(card: CorpusCard, folder: Path, *, watch: Watch) -> Downloaded:
         ChecksumMismatch: a file differs from what its provider published, or was changed after it was fetched.
         UnsafeArchive: an archive would write outside the folder.
     """
-    try:
-        (folder / STORE).mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise DownloadError(
-            f"The folder {folder} cannot be made ({cause.strerror}). Give another with --to."
-        ) from cause
-    sums = read_sums(folder)
-    fetched: list[str] = []
-    kept: list[str] = []
+    states: dict[str, State] = {}
     packed: list[str] = []
     n_unpacked = 0
-    with _session() as session:
+    with _made(folder), _session() as session:
+        sums = read_sums(folder)
         for wanted in card.access.downloads:
             files = remote_files(wanted, folder, sums=sums)
             archives = []
             with closing(_watched(files, watch)) as watched:
                 for remote, report in watched:
                     place = place_of(wanted, remote.name, folder)
-                    is_new = fetch(remote, place, folder, sums=sums, session=session, report=report)
-                    (fetched if is_new else kept).append(key_of(place, folder))
+                    key = key_of(place, folder)
+                    states[key] = fetch(remote, place, folder, sums=sums, session=session, report=report)
                     if _is_archive(wanted, remote.name):
                         archives.append((place, wanted.folder))
                     elif remote.name.casefold().endswith(FOREIGN_ARCHIVES):
-                        packed.append(key_of(place, folder))
+                        packed.append(key)
             archives += [(folder / inner, into) for inner, into in wanted.inner.items()]
             for archive, into in archives:
                 with watch(f"unpacking {archive.name}", "files") as report:
                     n_unpacked += unpack(archive, folder, into=into, report=report)
     return Downloaded(
         root=find_root(card, folder),
-        fetched=tuple(fetched),
-        kept=tuple(kept),
+        fetched=tuple(key for key, state in states.items() if state == "fetched"),
+        kept=tuple(key for key, state in states.items() if state == "whole"),
+        not_compared=tuple(key for key, state in states.items() if state == "not compared"),
         n_unpacked=n_unpacked,
         packed=tuple(packed),
     )
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make the folder of a corpus and the hidden one in it; what is still empty in the end is taken away again."""
+    store = folder / STORE
+    new = [path for path in (store, *store.parents) if not path.exists()]
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise DownloadError(
+            f"The folder {folder} cannot be made ({cause.strerror}). Give another with --to."
+        ) from cause
+    try:
+        yield
+    finally:
+        for path in new:
+            if any(path.iterdir()):
+                break
+            path.rmdir()
 
 
 def _watched(files: Sequence[RemoteFile], watch: Watch) -> Generator[tuple[RemoteFile, Report]]:
@@ -193,7 +214,7 @@ def remote_files(wanted: Download, folder: Path, *, sums: Mapping[str, str]) -> 
         return (RemoteFile(name=file_name(wanted), url=wanted.url, checksum=wanted.checksum),)
     places = {name: place_of(wanted, name, folder) for name in wanted.files}
     there = tuple(
-        RemoteFile(name=name, url=f"https://doi.org/{wanted.doi}", checksum=None)
+        RemoteFile(name=name, url=_address_of(wanted), checksum=None, record_is_out_of_reach=True)
         for name, place in places.items()
         if place.is_file()
     )
@@ -202,10 +223,17 @@ def remote_files(wanted: Download, folder: Path, *, sums: Mapping[str, str]) -> 
         return there
     try:
         return _files_of_record(wanted, folder)
-    except NoConnection:
+    except NoConnection as cause:
         if complete:
             return there
-        raise
+        missing = {name: str(place) for name, place in places.items() if not place.is_file()}
+        raise NoConnection(
+            cause.host, cause.why, url=cause.url, places=tuple(missing.values()), files=tuple(missing)
+        ) from cause
+
+
+def _address_of(wanted: Download) -> str:
+    return f"https://doi.org/{wanted.doi}"
 
 
 def _files_of_record(wanted: Download, folder: Path) -> tuple[RemoteFile, ...]:
@@ -213,7 +241,7 @@ def _files_of_record(wanted: Download, folder: Path) -> tuple[RemoteFile, ...]:
     import requests
     from pooch.downloaders import doi_to_repository
 
-    url = f"https://doi.org/{wanted.doi}"
+    url = _address_of(wanted)
     try:
         record = doi_to_repository(wanted.doi, headers=HEADERS, timeout=TIMEOUT_S, hooks={"response": _check_redirect})
         shelf = pooch.create(path=folder / STORE, base_url=f"doi:{wanted.doi}/", registry={})
@@ -230,8 +258,7 @@ def _files_of_record(wanted: Download, folder: Path) -> tuple[RemoteFile, ...]:
             f"The record {url} cannot be read: {cause}. Look in a browser whether it has moved."
         ) from cause
     except requests.RequestException as cause:
-        place = folder / STORE
-        raise NoConnection(urlsplit(url).hostname or url, _why(cause), url=url, place=str(place)) from cause
+        raise NoConnection(urlsplit(url).hostname or url, _why(cause), url=url, places=()) from cause
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise DownloadError(
             f"The record {url} does not list its files in a form that is known here ({cause!r}). "
@@ -263,17 +290,18 @@ def fetch(
     sums: dict[str, str],
     session: "requests.Session",
     report: Report,
-) -> bool:
-    """Have a whole file at its place; tells whether it had to be fetched.
+) -> State:
+    """Have a file at its place; tells whether it had to be fetched, or was there and whole.
 
     A file that is there already has to be the one noted in ``SHA256SUMS``, or else fit the published checksum. Where
-    neither exists, it is taken as it is, and noted.
+    neither exists, it is taken as it is, and noted; where the checksum is published but out of reach, it is not
+    noted, so that it is compared as soon as the record can be asked, and another copy may take its place.
 
     Args:
         remote: what to fetch.
         place: where it goes, below ``folder``.
         folder: the corpus's folder.
-        sums: what ``read_sums`` gave; a file that is whole is added to it and to ``SHA256SUMS``.
+        sums: what ``read_sums`` gave; a file that counts as whole is added to it and to ``SHA256SUMS``.
         session: what asks the host.
         report: called with (bytes there, bytes in all).
 
@@ -295,12 +323,14 @@ def fetch(
         if found != digits:
             aside = set_aside(place, folder)
             raise ChecksumMismatch(remote.name, expected=expected, found=f"{algorithm}:{found}", set_aside=str(aside))
-    if noted is None:
-        add_sum(folder, key, sha256)
-        sums[key] = sha256
     size = place.stat().st_size
     report(size, size)
-    return fresh
+    if noted is None:
+        if remote.record_is_out_of_reach:
+            return "not compared"
+        add_sum(folder, key, sha256)
+        sums[key] = sha256
+    return "fetched" if fresh else "whole"
 
 
 # --- over the network --------------------------------------------------------------------------------------------
@@ -425,7 +455,7 @@ class ResumingTransfer:
             failures = 0 if self._size() > most else failures + 1
             most = max(most, self._size())
             if failures > len(PAUSES_S):
-                raise NoConnection(urlsplit(self._url).hostname or "", why, url=self._url, place=str(self._place))
+                raise NoConnection(urlsplit(self._url).hostname or "", why, url=self._url, places=(str(self._place),))
             time.sleep(max(pause_s, PAUSES_S[max(failures - 1, 0)]))
         self._note.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -42,8 +43,48 @@ Row = tuple[int | None, Mapping[str, Any]]
 """Line (or row of a Parquet table), from 1, and column to what stands there; None where there are no lines."""
 
 
+SAVE_AS = "Save it as CSV UTF-8, with commas."
+
+PARTITION_WORDS = {
+    "train": "train",
+    "training": "train",
+    "dev": "valid",
+    "devel": "valid",
+    "development": "valid",
+    "val": "valid",
+    "valid": "valid",
+    "validation": "valid",
+    "test": "test",
+    "testing": "test",
+}
+"""What others call a partition, in lower case, to its name here."""
+
+GENDER_WORDS = {"female": "female", "f": "female", "male": "male", "m": "male"}
+"""What others write for a gender, in lower case, to the word for it here."""
+
+COLUMN_WORDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("audio", "file", "filename", "file_name", "path", "wav"), ("audio_path",)),
+    **dict.fromkeys(("category", "class", "emotion", "label"), ("expressed", "perceived")),
+    **dict.fromkeys(("actor", "speaker"), ("speaker_id",)),
+    **dict.fromkeys(("gender", "sex"), ("speaker_gender",)),
+    **dict.fromkeys(("fold", "partition", "set", "split", "subset"), ("provider_partition",)),
+    **dict.fromkeys(("sentence", "text", "transcription"), ("transcript",)),
+    **dict.fromkeys(("id", "name", "utterance", "utterance_id"), ("stem",)),
+    "age": ("speaker_age",),
+    "end": ("end_s",),
+    "lang": ("language",),
+    "session": ("session_id",),
+    "start": ("start_s",),
+}
+"""What others call a column, in lower case, to the columns here that may be meant."""
+
+
 class _Unfit(Exception):
-    """A value that is not what its column holds; the text says what was expected."""
+    """A value that is not what its column holds: what was expected, and what may have been meant."""
+
+    def __init__(self, expected: str, hint: str = "") -> None:
+        super().__init__(expected)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +159,22 @@ def _path(value: Any) -> str:
 
 def _gender(value: Any) -> str:
     if value not in ("female", "male"):
-        raise _Unfit("'female', 'male' or nothing")
+        raise _Unfit("'female', 'male' or nothing", _meant(str(value), GENDER_WORDS))
     return str(value)
 
 
-def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[Any], str]:
+def _meant(text: str, words: Mapping[str, str]) -> str:
+    word = words.get(text.lower())
+    return "" if word is None else f"Write {word!r}."
+
+
+def _matching(
+    pattern: re.Pattern[str], expected: str, words: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         text = _text(value)
         if not pattern.fullmatch(text):
-            raise _Unfit(expected)
+            raise _Unfit(expected, _meant(text, words))
         return text
 
     return read
@@ -148,7 +196,9 @@ COLUMNS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "provider_partition": (
         "provider_partition",
         _matching(
-            PARTITION, "'train', 'valid', 'test', 'test1', 'test2', 'fold:<n>', 'fold:<n>:valid' or 'unassigned'"
+            PARTITION,
+            "'train', 'valid', 'test', 'test1', 'test2', 'fold:<n>', 'fold:<n>:valid' or 'unassigned'",
+            PARTITION_WORDS,
         ),
     ),
     "excluded_reason": ("excluded_reason", _text),
@@ -163,7 +213,9 @@ def _csv_rows(path: Path) -> tuple[list[str], Iterator[Row]]:
     reader = csv.reader(io.StringIO(_file_text(path), newline=""), strict=True)
     header = next(_csv_lines(path, reader), [])
     if len(header) == 1 and any(other in header[0] for other in ";\t"):
-        raise ManifestError(path.name, line=1, expected="columns separated by commas", found=repr(header[0]))
+        raise ManifestError(
+            path.name, line=1, expected="columns separated by commas", found=repr(header[0]), hint=SAVE_AS
+        )
     return header, _csv_records(path, header, reader)
 
 
@@ -221,12 +273,15 @@ def _parquet_rows(path: Path) -> tuple[list[str], Iterator[Row]]:
 
 
 def _file_text(path: Path) -> str:
+    hint = SAVE_AS if path.suffix.lower() == ".csv" else "Save it as UTF-8."
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
+        if "\0" in text:  # UTF-16 without its mark
+            raise ManifestError(path.name, expected="text in UTF-8", found="a zero byte", hint=hint)
+        return text
     except UnicodeDecodeError as cause:
-        raise ManifestError(
-            path.name, expected="text in UTF-8", found=f"a byte that is not at position {cause.start}"
-        ) from cause
+        found = f"a byte that is not at position {cause.start}"
+        raise ManifestError(path.name, expected="text in UTF-8", found=found, hint=hint) from cause
     except OSError as cause:
         raise ManifestError(path.name, expected="a file", found=cause.strerror or "none") from cause
 
@@ -237,7 +292,7 @@ _READERS = dict(zip(ENDINGS, (_csv_rows, _jsonl_rows, _parquet_rows), strict=Tru
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
     """Read a table of utterances.
 
     Args:
@@ -245,6 +300,7 @@ def read_manifest(path: Path) -> Manifest:
             ``COLUMNS``, ``audio_path`` is needed, and ``expressed`` or ``perceived``. Votes stand in columns
             ``votes.<rule>.<code>``: how many listeners gave the code, empty for none. ``stem`` is by default the audio
             path without its ending.
+        root: folder of the audio; where a path is absolute, the error then says what it is below that folder.
 
     Raises:
         ManifestError: no such file, an unknown or missing column, or a value that its column cannot hold. Names file,
@@ -255,7 +311,7 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(path.name, expected=f"a file ending in {', '.join(ENDINGS)}", found=repr(path.suffix))
     if not path.is_file():
         raise ManifestError(path.name, expected="a table of utterances", found=f"no such file ({path})")
-    return _manifest(path.name, *_READERS[ending](path))
+    return _manifest(path.name, *_READERS[ending](path), root=root)
 
 
 def check_utterances(name: str, utterances: Iterable[ParsedUtterance]) -> tuple[ParsedUtterance, ...]:
@@ -272,13 +328,13 @@ def check_utterances(name: str, utterances: Iterable[ParsedUtterance]) -> tuple[
     return _manifest(name, list(rows[0]), ((None, row) for row in rows)).utterances
 
 
-def _manifest(name: str, header: Sequence[str], rows: Iterable[Row]) -> Manifest:
+def _manifest(name: str, header: Sequence[str], rows: Iterable[Row], *, root: Path | None = None) -> Manifest:
     _check_header(name, header)
     read: list[tuple[int | None, ParsedUtterance]] = []
     unfit: list[ManifestError] = []
     for line, row in rows:
         try:
-            read.append((line, _utterance(name, line, row)))
+            read.append((line, _utterance(name, line, row, root)))
         except ManifestError as error:
             unfit.append(error)
     if unfit:
@@ -308,8 +364,10 @@ def _check_header(table: str, header: Sequence[str]) -> None:
                 raise ManifestError(table, column=name, expected=expected, found=repr(name))
         elif name not in COLUMNS and not name.startswith(IGNORED_PREFIX):
             word = name.strip().lower()
-            near = [VOTES_FORM] if word.startswith("vote") else difflib.get_close_matches(word, COLUMNS, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join([*COLUMNS, VOTES_FORM])}."
+            near = [VOTES_FORM] if word.startswith("vote") else COLUMN_WORDS.get(word)
+            near = near or difflib.get_close_matches(word, COLUMNS, n=1)
+            meant = " or ".join(map(repr, near))
+            hint = f"Did you mean {meant}?" if near else f"There are: {', '.join([*COLUMNS, VOTES_FORM])}."
             raise ManifestError(
                 table,
                 column=name,
@@ -327,7 +385,7 @@ def _check_header(table: str, header: Sequence[str]) -> None:
         )
 
 
-def _utterance(table: str, line: int | None, row: Mapping[str, Any]) -> ParsedUtterance:
+def _utterance(table: str, line: int | None, row: Mapping[str, Any], root: Path | None) -> ParsedUtterance:
     fields: dict[str, Any] = {}
     votes: dict[str, dict[str, float]] = {}
     for name, value in row.items():
@@ -341,7 +399,10 @@ def _utterance(table: str, line: int | None, row: Mapping[str, Any]) -> ParsedUt
                 rule, _, code = name.removeprefix(VOTES_PREFIX).partition(".")
                 votes.setdefault(rule, {})[code] = n
         except _Unfit as cause:
-            raise ManifestError(table, line=line, column=name, expected=str(cause), found=repr(value)) from cause
+            hint = _below(root, value) if name == "audio_path" else cause.hint
+            raise ManifestError(
+                table, line=line, column=name, expected=str(cause), found=repr(value), hint=hint
+            ) from cause
     if "audio_path" not in fields:
         raise ManifestError(table, line=line, column="audio_path", expected="a path", found="nothing")
     start_s, end_s = fields.get("start_s"), fields.get("end_s")
@@ -349,6 +410,15 @@ def _utterance(table: str, line: int | None, row: Mapping[str, Any]) -> ParsedUt
         expected = f"an end after the start ({start_s or 0:g} s)"
         raise ManifestError(table, line=line, column="end_s", expected=expected, found=f"{end_s:g}")
     return ParsedUtterance(**{"stem": _default_stem(fields["audio_path"]), **fields}, votes_raw=votes)
+
+
+def _below(root: Path | None, value: Any) -> str:
+    """What to write instead of an absolute path, where it leads into the folder of the audio."""
+    if root is not None and isinstance(value, str):
+        for folder in (root.absolute(), root.resolve()):
+            if Path(value).is_absolute() and Path(value).is_relative_to(folder):
+                return f"Below --root that is {Path(value).relative_to(folder).as_posix()!r}: write that."
+    return ""
 
 
 def _default_stem(audio_path: str) -> str:
@@ -409,13 +479,19 @@ def _refuse_part_of_a_partition(table: str, read: Iterable[tuple[int | None, Par
 # --- as a corpus's parser ----------------------------------------------------------------------------------------
 
 
-def manifest_parser(manifest: Manifest, *, skip_missing: bool = False) -> Parser:
+def manifest_parser(
+    manifest: Manifest,
+    *,
+    skip_missing: bool = False,
+    hint: str = "--partial goes on without them, and every run says so.",
+) -> Parser:
     """The parser of a corpus that a table describes.
 
     Args:
         manifest: the table.
         skip_missing: leave out utterances whose audio the folder lacks, so that the counts tell; by default they are
             an error.
+        hint: what to do where some of the audio is missing, for that error.
 
     Returns:
         A function from the corpus's tree to its utterances. It raises ManifestError when audio files are missing.
@@ -427,7 +503,7 @@ def manifest_parser(manifest: Manifest, *, skip_missing: bool = False) -> Parser
         rows = list(zip(manifest.lines or repeat(None), manifest.utterances, strict=False))
         missing = [(line, one.audio_path) for line, one in rows if nfc(one.audio_path) not in stored]
         if missing and not skip_missing:
-            _refuse_missing(manifest.name, missing, len(rows), stored)
+            _refuse_missing(manifest.name, missing, len(rows), stored, hint)
         for _, one in rows:
             if (path := stored.get(nfc(one.audio_path))) is not None:
                 yield one if one.audio_path == path else replace(one, audio_path=path)
@@ -435,7 +511,9 @@ def manifest_parser(manifest: Manifest, *, skip_missing: bool = False) -> Parser
     return parse
 
 
-def _refuse_missing(table: str, missing: Sequence[tuple[int | None, str]], n_rows: int, stored: Iterable[str]) -> None:
+def _refuse_missing(
+    table: str, missing: Sequence[tuple[int | None, str]], n_rows: int, stored: Iterable[str], hint: str
+) -> None:
     line, path = missing[0]
     same = next((other for other in stored if other.casefold() == path.casefold()), None)
     if same is not None:
@@ -443,7 +521,7 @@ def _refuse_missing(table: str, missing: Sequence[tuple[int | None, str]], n_row
     elif len(missing) == n_rows:
         hint = "None of the table's files is there: check --root, to which the paths are relative."
     else:
-        hint = f"{len(missing)} of {n_rows} files are missing; --partial goes on without them, and every run says so."
+        hint = f"{len(missing)} of {n_rows} files are missing; {hint}"
     raise ManifestError(
         table, line=line, column="audio_path", expected="a file below the corpus folder", found=repr(path), hint=hint
     )
@@ -454,6 +532,8 @@ def _refuse_missing(table: str, missing: Sequence[tuple[int | None, str]], n_row
 
 def list_audio(tree: CorpusTree, *, label_source: LabelSource) -> tuple[ParsedUtterance, ...]:
     """Every audio file of a folder, with the name of the folder that it lies in as its label: a table to be edited.
+
+    Where all of them lie in one folder, its name tells no emotion, and no file is labelled.
 
     Raises:
         WrongLayout: there is no audio, or a name is not in UTF-8.
@@ -467,6 +547,7 @@ def list_audio(tree: CorpusTree, *, label_source: LabelSource) -> tuple[ParsedUt
         shown = listing([path.encode(errors="backslashreplace").decode() for path in unwritable])
         raise tree.wrong_layout("file names in UTF-8", shown)
     root = "" if tree.root is None else tree.root.resolve().name
+    flat = len({path.parent for path in paths}) == 1
     stems = stems_of(map(str, paths))
     return tuple(
         ParsedUtterance(
@@ -476,15 +557,20 @@ def list_audio(tree: CorpusTree, *, label_source: LabelSource) -> tuple[ParsedUt
             perceived_raw=label if label_source == "perceived" else None,
         )
         for path in paths
-        for label in [(path.parent.name or root).strip()]
+        for label in [None if flat else (path.parent.name or root).strip()]
     )
 
 
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def manifest_rows(utterances: Iterable[ParsedUtterance]) -> list[dict[str, Any]]:
-    """Utterances as rows of a table, every column that is used in every row; what is not known is None."""
+def manifest_rows(utterances: Iterable[ParsedUtterance], *, also: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Utterances as rows of a table, every column that is used in every row; what is not known is None.
+
+    Args:
+        utterances: at least one.
+        also: columns to write even where no utterance uses them.
+    """
     rows = []
     for one in utterances:
         row: dict[str, Any] = {column: getattr(one, field) for column, (field, _) in COLUMNS.items()}
@@ -492,21 +578,22 @@ def manifest_rows(utterances: Iterable[ParsedUtterance]) -> list[dict[str, Any]]
             f"{VOTES_PREFIX}{rule}.{code}": n for rule, counts in one.votes_raw.items() for code, n in counts.items()
         }
         rows.append(row | {name: n for name, n in votes.items() if n})
-    used = {name for row in rows for name, value in row.items() if value is not None}
+    used = {*also, *(name for row in rows for name, value in row.items() if value is not None)}
     if all(row["stem"] == _default_stem(row["audio_path"]) for row in rows):
         used.discard("stem")
     columns = [name for name in COLUMNS if name in used] + sorted(used - set(COLUMNS))
     return [{name: row.get(name) for name in columns} for row in rows]
 
 
-def manifest_bytes(utterances: Iterable[ParsedUtterance], ending: str) -> bytes:
+def manifest_bytes(utterances: Iterable[ParsedUtterance], ending: str, *, also: Iterable[str] = ()) -> bytes:
     """Utterances as the content of a ``.csv``, ``.jsonl`` or ``.parquet`` file that ``read_manifest`` reads back.
 
     Args:
         utterances: at least one.
         ending: of the file.
+        also: columns to write even where no utterance uses them.
     """
-    rows = manifest_rows(utterances)
+    rows = manifest_rows(utterances, also=also)
     out = io.BytesIO()
     if ending == ".parquet":
         pl.DataFrame(rows, infer_schema_length=None).write_parquet(out)

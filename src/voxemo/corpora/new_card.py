@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from voxemo.core.cards import CorpusCard, KnownIssue, LabelTable, SplitRule
+from voxemo.core.cards import CorpusCard, CorpusLabels, KnownIssue, LabelTable, Perception, SplitRule
 from voxemo.core.errors import CardError, CorpusError, UnknownName, UnmappedLabel, listing
 from voxemo.core.types import LabelSource, ParsedUtterance, Utterance
 from voxemo.corpora.tree import nfc
@@ -20,7 +20,13 @@ from voxemo.splits.policies import DEFAULT_SEED, FOLD_PREFIX, N_SPEAKER_FOLDS, U
 
 LABEL_SOURCES: tuple[LabelSource, ...] = ("expressed", "perceived")
 
+CARD_FILE = "card.toml"
+
 FILL_IN = "FILL IN"
+ASSUMED = f"{FILL_IN}: assumed; correct it, and say here where it stands"
+"""Stands in sources for a field that has to have a value, where nobody gave one."""
+EARLIEST_YEAR = 1990
+"""The first year that a card can have; stands for a year that nobody gave."""
 PLACEHOLDER_LABELS = ("fillin", "fillintoo")
 """Stand in labels.names where fewer than two codes are known words; no code maps to them, so no corpus passes."""
 
@@ -82,8 +88,9 @@ def map_codes(
     given: Mapping[str, str] | None = None,
     dropped: Mapping[str, str] | None = None,
     meanings: Mapping[str, Sequence[str]] | None = None,
+    earlier: CorpusLabels | None = None,
 ) -> CodeMap:
-    """Say what each code means: as the user does, else by the shared label table.
+    """Say what each code means: as the user does, else as an earlier card does, else by the shared label table.
 
     Args:
         utterances: of the corpus.
@@ -91,6 +98,7 @@ def map_codes(
         given: the user's own code to label (or a word that the table knows for one).
         dropped: code to the reason why it is left out.
         meanings: code to other words that stand for it, such as the names in a scheme.
+        earlier: of the card that is to be renewed; labels of the user's own may stand in it.
 
     Raises:
         UnknownName: the user names a code that the corpus does not use, or a label that the table lacks.
@@ -101,12 +109,16 @@ def map_codes(
     for code in (*given, *dropped):
         if code not in counts:
             raise UnknownName("code", code, sorted(counts))
+    if earlier is not None:
+        dropped = {**{c: why for c, why in earlier.dropped.items() if c in counts and c not in given}, **dropped}
     raw: dict[str, str] = {}
     for code in sorted(set(counts) - set(dropped)):
         if code in given:
             label = label_of(given[code], words)
             if label is None:
                 raise UnknownName("label", given[code], sorted(table.labels))
+        elif earlier is not None and code in earlier.raw:
+            label = earlier.raw[code]
         else:
             names = (code, *meanings.get(code, ()))
             label = next((found for name in names if (found := label_of(name, words)) is not None), None)
@@ -114,6 +126,23 @@ def map_codes(
             raw[code] = label
     unknown = {code: counts[code] for code in sorted(set(counts) - set(raw) - set(dropped))}
     return CodeMap(raw=raw, dropped=dict(sorted(dropped.items())), unknown=unknown)
+
+
+def refuse_single_label(table: str, codes: CodeMap) -> None:
+    """Refuse a corpus with fewer than two labels, of which nothing can be asked.
+
+    Args:
+        table: where the codes stand, for the message.
+        codes: what they mean; one that nobody knows may be a label of its own.
+
+    Raises:
+        CorpusError: names what was found.
+    """
+    if len({*codes.raw.values(), *codes.unknown}) < 2:
+        used = sorted({*codes.raw, *codes.unknown})
+        found = f"only {listing(used)}" if used else "none"
+        same = f", which all mean {codes.raw[used[0]]!r}" if len(used) > 1 else ""
+        raise CorpusError(f"{table}: a corpus needs at least two labels; found {found}{same}.")
 
 
 # --- split rule --------------------------------------------------------------------------------------------------
@@ -174,7 +203,7 @@ def _reason(policy: PolicyName, speakers: set[str | None]) -> tuple[int, str]:
         return 4, f"{balanced}: no speaker is in two parts."
     if None in speakers:
         found = "No utterance names its speaker" if not n_speakers else "Some utterances do not name their speaker"
-        return 2, f"{found}, so speakers may occur in both train and test."
+        return 2, f"{found} (column speaker_id), so speakers may occur in both train and test."
     if n_speakers < N_SPEAKER_FOLDS:
         found = "There is one speaker" if n_speakers == 1 else f"There are {n_speakers} speakers"
         return 2, f"{found}, fewer than {N_SPEAKER_FOLDS}: speakers occur in both train and test."
@@ -191,11 +220,12 @@ def _reason(policy: PolicyName, speakers: set[str | None]) -> tuple[int, str]:
 class CardFacts:
     """What no table of utterances says about a corpus; placeholders where nobody said."""
 
-    year: int
+    year: int | None = None
+    """None takes a placeholder, which the card's sources say."""
     name: str | None = None
     languages: tuple[str, ...] = ()
     setting: Literal["acted", "in_the_wild"] | None = None
-    """None takes ``acted`` for intended labels, ``in_the_wild`` for perceived ones."""
+    """None takes ``acted`` for intended labels, ``in_the_wild`` for perceived ones; the card's sources say so."""
     license: str = f"{FILL_IN}: the licence under which you may use it"
     citation: str = f"{FILL_IN}: who made it, and where it is described"
     homepage: str = "none"
@@ -220,8 +250,9 @@ def draft_card(
     facts: CardFacts,
     manifest: str,
     source: str,
+    earlier: CorpusCard | None = None,
 ) -> CorpusCard:
-    """Make the first card of a corpus.
+    """Make the first card of a corpus, or renew what an earlier one took from the utterances.
 
     Args:
         corpus_id: its name.
@@ -230,6 +261,8 @@ def draft_card(
         facts: what the utterances do not say.
         manifest: path of the table of utterances, relative to where the card will lie.
         source: where the facts come from, in words.
+        earlier: a card that may have been edited; everything in it that utterances do not tell is kept, unless
+            ``facts`` say otherwise about languages, licence, citation or gold.
 
     Raises:
         CorpusError: no utterance has a label of the source that is to be gold.
@@ -239,16 +272,17 @@ def draft_card(
     sources = _label_sources(included, rules)
     if facts.gold is not None and facts.gold not in sources:
         raise CorpusError(f"{manifest} has no {facts.gold} labels; it has {' and '.join(sources)} ones.")
-    gold = facts.gold or ("perceived" if any(one.expressed_raw is None for one in included) else "expressed")
-    golden = {one.stem: one.expressed_raw if gold == "expressed" else one.perceived_raw for one in included}
-    kept = [one for one in included if golden[one.stem] not in codes.dropped]
+    kept_gold = earlier.gold if earlier is not None and earlier.gold in sources else None
+    default_gold: LabelSource = "perceived" if any(one.expressed_raw is None for one in included) else "expressed"
+    gold = facts.gold or kept_gold or default_gold
+    kept = _scored(utterances, gold, codes.dropped)
     known = sorted(set(codes.raw.values()))
-    counts = Counter(codes.raw.get(golden[one.stem] or "") for one in kept)
+    counts = Counter(codes.raw.get(_gold_code(one, gold) or "") for one in kept)
     content: dict[str, Any] = {
         "corpus_id": corpus_id,
         "name": facts.name or corpus_id,
         "version": "1",
-        "year": facts.year,
+        "year": facts.year or EARLIEST_YEAR,
         "languages": facts.languages or ("und",),
         "setting": facts.setting or ("acted" if gold == "expressed" else "in_the_wild"),
         "elicitation": "unknown",
@@ -281,7 +315,11 @@ def draft_card(
         },
         "citation": facts.citation,
         "known_issues": facts.known_issues,
-        "sources": dict.fromkeys(("labels", "expected", "split"), source),
+        "sources": {
+            **dict.fromkeys(("labels", "expected", "split"), source),
+            **({"setting": ASSUMED} if facts.setting is None else {}),
+            **({"year": ASSUMED} if facts.year is None else {}),
+        },
     }
     if "perceived" in sources:
         texts = {rule: facts.vote_rules.get(rule, f"{FILL_IN}: what the rule {rule!r} counts") for rule in rules}
@@ -292,7 +330,70 @@ def draft_card(
             "vote_rules": texts,
             "default_vote_rule": "all" if "all" in rules else rules[0] if rules else None,
         }
-    return CorpusCard.model_validate(content)
+    return CorpusCard.model_validate(content if earlier is None else _renewed(earlier, content, facts))
+
+
+COUNTED = ("corpus_id", "label_sources", "gold", "audio_files", "manifest", "labels", "expected", "split")
+"""Fields of a card that its table tells."""
+
+
+def _renewed(earlier: CorpusCard, content: Mapping[str, Any], facts: CardFacts) -> dict[str, Any]:
+    """The content of an earlier card, with what utterances tell and what the user says taken from the new content."""
+    kept = earlier.model_dump(mode="json", exclude_defaults=True)
+    labels, expected = content["labels"], content["expected"]
+    names = labels["names"]
+    aliases = {word: label for word, label in earlier.labels.aliases.items() if label in names}
+    same_size = expected["n_utterances"] == earlier.expected.n_utterances
+    # No table tells how the audio was recorded; what its length and its speakers' shares are goes with the utterances.
+    measured = ("sample_rates_hz", "n_channels", *(("hours", "per_speaker") if same_size else ()))
+    renewed = {
+        **kept,
+        **{field: content[field] for field in COUNTED},
+        "labels": {**labels, "aliases": aliases},
+        "expected": {**expected, **{name: getattr(earlier.expected, name) for name in measured}},
+        "sources": {
+            **kept["sources"],
+            **{field: content["sources"][field] for field in ("labels", "expected", "split")},
+        },
+    }
+    if facts.languages:
+        renewed["languages"] = facts.languages
+    if not facts.citation.startswith(FILL_IN):
+        renewed["citation"] = facts.citation
+    if not facts.license.startswith(FILL_IN):
+        renewed["access"] = {**kept["access"], "license": facts.license}
+    perception = content.get("perception")
+    if perception is None:
+        renewed.pop("perception", None)
+    else:
+        renewed["perception"] = _renewed_perception(earlier.perception, perception)
+    return renewed
+
+
+def _renewed_perception(earlier: Perception | None, perception: Mapping[str, Any]) -> dict[str, Any]:
+    if earlier is None:
+        return dict(perception)
+    rules = perception["vote_rules"]
+    default = earlier.default_vote_rule
+    return {
+        **perception,
+        "given": earlier.given,
+        "n_raters": earlier.n_raters,
+        "consensus": earlier.consensus,
+        "vote_rules": {rule: earlier.vote_rules.get(rule, text) for rule, text in rules.items()},
+        "default_vote_rule": default if default in rules else perception["default_vote_rule"],
+    }
+
+
+def _gold_code(one: ParsedUtterance, gold: LabelSource) -> str | None:
+    return one.expressed_raw if gold == "expressed" else one.perceived_raw
+
+
+def _scored(
+    utterances: Iterable[ParsedUtterance], gold: LabelSource, dropped: Mapping[str, str]
+) -> list[ParsedUtterance]:
+    """The utterances that are neither excluded nor dropped for their code."""
+    return [one for one in utterances if one.excluded_reason is None and _gold_code(one, gold) not in dropped]
 
 
 def _label_sources(included: Iterable[ParsedUtterance], rules: Sequence[str]) -> tuple[LabelSource, ...]:
@@ -307,13 +408,21 @@ def _label_sources(included: Iterable[ParsedUtterance], rules: Sequence[str]) ->
 
 def to_fill_in(card: CorpusCard) -> tuple[str, ...]:
     """Fields of a card that still hold a placeholder, as they are written in the file."""
-    return (*(("languages",) if card.languages == ("und",) else ()), *_placeholders(card.model_dump(mode="json"), ""))
+    found = _placeholders(card.model_dump(mode="json"), "")
+    languages = ("languages",) if card.languages == ("und",) else ()
+    # Where the source of a field is open, the field itself is what was assumed.
+    return (*languages, *(place.removeprefix("sources.") for place in found))
 
 
 def _placeholders(value: Any, place: str) -> list[str]:
     if isinstance(value, dict):
         return [found for key, item in value.items() for found in _placeholders(item, f"{place}.{key}".strip("."))]
     return [place] if isinstance(value, str) and value.startswith(FILL_IN) else []
+
+
+def split_now(card: CorpusCard, utterances: Iterable[ParsedUtterance]) -> PolicyName:
+    """The policy that the protocol's rules give for the utterances of a card's table as they are now."""
+    return split_rule(_scored(utterances, card.gold, card.labels.dropped), card.gold, card.labels.raw).policy
 
 
 def refuse_unknown_codes(corpus_id: str, codes: CodeMap, *, hint: str) -> None:
@@ -400,6 +509,7 @@ def card_toml(card: CorpusCard, *, codes: CodeMap) -> str:
             *(["Change the counts when you drop a code."] if unknown else []),
         ],
         "split": ["Computed from the manifest by the protocol's rules."],
+        "sources": [f"Where each field comes from. What says {FILL_IN} here has a value that was only assumed."],
         "access": ['kind: "open", "request", "paid" or "unavailable"'],
     }
     head = [

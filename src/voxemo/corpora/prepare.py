@@ -78,6 +78,8 @@ class PrepareReport:
     """Audio files that no utterance comes from, relative to the root."""
     differences: Mapping[str, tuple[int, int]]
     """What was counted to (the card's count, the count found), where the two differ."""
+    converted_audio: tuple[str, ...]
+    """How rates and channels differ from those that the card lists, in words; runs say it."""
 
     @property
     def complete(self) -> bool:
@@ -311,6 +313,7 @@ def _report(
         duplicates=tuple(tuple(group) for group in by_samples.values() if len(group) > 1),
         unread=unread,
         differences=dict(_differences(card, subset, len(kept), per_label, speakers)),
+        converted_audio=tuple(_converted_audio(card, kept)),
     )
 
 
@@ -337,6 +340,39 @@ def _differences(
     yield from ((what, (wanted, found)) for what, wanted, found in counted if wanted is not None and wanted != found)
 
 
+def issues_by_utterance(card: CorpusCard) -> dict[str, tuple[str, ...]]:
+    """Utterance id to the ids of the card's known issues that name it."""
+    known: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for issue in card.known_issues:
+        for name in issue.utterances:
+            known[utterance_id(card.corpus_id, nfc(name))] += (issue.id,)
+    return dict(known)
+
+
+def unlisted(listed: Sequence[int], found: Mapping[str, int | None]) -> dict[str, int]:
+    """Names with a value that the card does not list; none where it lists no value at all.
+
+    >>> unlisted([16_000], {"a": 16_000, "b": 8_000, "c": None})
+    {'b': 8000}
+    """
+    return {name: value for name, value in found.items() if listed and value is not None and value not in listed}
+
+
+def _converted_audio(card: CorpusCard, kept: Sequence[Utterance]) -> Iterator[str]:
+    known = issues_by_utterance(card)
+    judged = [one for one in kept if one.utterance_id not in known]
+    rates = {one.utterance_id: one.sample_rate_hz for one in judged}
+    channels = {one.utterance_id: one.n_channels for one in judged}
+    for listed, found, preposition, unit in (
+        (card.expected.sample_rates_hz, rates, "at", "Hz"),
+        (card.expected.n_channels, channels, "with", "channels"),
+    ):
+        if other := unlisted(listed, found):
+            here, there = (" or ".join(map(str, sorted(values))) for values in ({*other.values()}, listed))
+            what = f"{len(other)} of {len(kept)} utterances {preposition} {here} {unit}"
+            yield f"{what}, where the card lists {there} {unit}: a converted copy".replace(" 1 channels", " 1 channel")
+
+
 def check_counts(card: CorpusCard, report: PrepareReport) -> None:
     """Compare what was found with the card.
 
@@ -348,7 +384,7 @@ def check_counts(card: CorpusCard, report: PrepareReport) -> None:
             corpus_id=card.corpus_id,
             differences=report.differences,
             hint="An incomplete download or a second copy of some files is the usual cause. "
-            f"`voxemo prepare {card.corpus_id} --root FOLDER --partial` goes on with what is there; every run says so.",
+            "With --partial, `voxemo prepare` goes on with what is there; every run says so.",
         )
 
 
@@ -374,13 +410,32 @@ def check_layout(card: CorpusCard, tree: CorpusTree) -> None:
 
 def _likely_mistake(card: CorpusCard, tree: CorpusTree) -> str:
     """What the user may have meant, by the file pattern that tells most: any wav fits ``*.wav``."""
-    guesses = [*_other_root(card, tree), *_other_corpus(card, tree)]
+    guesses = [*_other_capitals(card, tree), *_other_root(card, tree), *_other_corpus(card, tree)]
     most = max((telling for telling, _ in guesses), default=0)
     return next((hint for telling, hint in guesses if telling == most), "")
 
 
 def _telling(pattern: str) -> int:
     return sum(character not in "*?[]!/" for character in pattern)
+
+
+def but_for_capitals(card: CorpusCard, paths: Iterable[str]) -> dict[str, str]:
+    """Paths that would be the corpus's audio if their capitals were others, to the card's pattern for them."""
+    by_folded = {path.casefold(): path for path in paths}
+    folded = CorpusTree(dict.fromkeys(by_folded, ""))
+    exact = CorpusTree(dict.fromkeys(by_folded.values(), ""))
+    fitting = {str(path) for pattern in card.audio_files for path in exact.glob(pattern)}
+    found = {by_folded[str(path)]: pattern for pattern in card.audio_files for path in folded.glob(pattern.casefold())}
+    return {path: pattern for path, pattern in found.items() if path not in fitting}
+
+
+def _other_capitals(card: CorpusCard, tree: CorpusTree) -> Iterator[tuple[int, str]]:
+    for path, pattern in sorted(but_for_capitals(card, map(str, tree.files())).items())[:1]:
+        yield (
+            _telling(pattern),
+            f"It differs in capitals only: {printable(path)!r}, where {pattern!r} is expected. "
+            "Give folders and files the names that the provider gave them.",
+        )
 
 
 def _other_root(card: CorpusCard, tree: CorpusTree) -> Iterator[tuple[int, str]]:

@@ -209,7 +209,8 @@ class CorpusTree:
         """
         found = path.parent.name if found is None else found
         if found != told:
-            raise self.wrong_layout(f"{path.name!r} in the folder {told!r}, as {by}", f"it in {found!r}")
+            hint = "They differ in capitals only." if found.casefold() == told.casefold() else ""
+            raise self.wrong_layout(f"{path.name!r} in the folder {told!r}, as {by}", f"it in {found!r}", hint)
 
 
 def nearest_copies(paths: Iterable[PurePosixPath], *, n_parts: int = 1) -> tuple[PurePosixPath, ...]:

@@ -224,7 +224,8 @@ def _by_speaker(index: Mapping[str, Utterance], *, at_least: int) -> dict[str, l
     if nameless:
         raise SplitError(
             f"{len(nameless)} of {len(index)} utterances have no speaker id: {listing(nameless)}. "
-            "Speakers can be kept apart only where each is known; take the split 'protocol'."
+            "Speakers can be kept apart only where each is known: fetch or fill in the table that names them. Where "
+            "nobody knows them, only a rule that mixes speakers can divide the corpus."
         )
     speakers: dict[str, list[str]] = defaultdict(list)
     for name, utterance in index.items():
@@ -232,7 +233,12 @@ def _by_speaker(index: Mapping[str, Utterance], *, at_least: int) -> dict[str, l
     if len(speakers) < at_least:
         raise SplitError(
             f"Keeping speakers apart over these folds needs at least {at_least} speakers; there "
-            f"{'is' if len(speakers) == 1 else 'are'} {len(speakers)}. Take the split 'protocol'."
+            f"{'is' if len(speakers) == 1 else 'are'} {len(speakers)}. Fetch the rest of the corpus if it has more. "
+            + (
+                "The policy 'speaker-disjoint' makes do with 2."
+                if len(speakers) > 1
+                else "With one speaker, no split keeps voices apart."
+            )
         )
     return dict(sorted(speakers.items()))
 

@@ -5,13 +5,15 @@ workspace has prepared from a user's own card.
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard
 from voxemo.core.errors import CardError, CorpusError, DuplicateName
-from voxemo.corpora.manifest import Manifest, manifest_parser, read_manifest
+from voxemo.corpora.manifest import ENDINGS, Manifest, manifest_parser, read_manifest
+from voxemo.corpora.new_card import CARD_FILE
 from voxemo.corpora.parsers import parser_for
 from voxemo.store.layout import Workspace
 from voxemo.store.workspace import prepared_cards, remembered_card
@@ -37,7 +39,9 @@ def find_card(workspace: Workspace, corpus: str) -> CorpusCard:
     Raises:
         UnknownName: nothing answers to the name.
         DuplicateName, CardError, PluginError: as the message says.
+        CorpusError: the path is not that of a card, but near it.
     """
+    _refuse_near_a_card(workspace, corpus)
     return lookup.corpus_card(corpus, prepared=prepared_cards(workspace))
 
 
@@ -57,7 +61,9 @@ def find_source(workspace: Workspace, corpus: str, *, skip_missing: bool = False
         DuplicateName: a user's own card calls itself like a corpus that voxemo or a plugin brings.
         CardError: the card cannot be used.
         ManifestError: its table cannot be read.
+        CorpusError: the path is not that of a card, but near it.
     """
+    _refuse_near_a_card(workspace, corpus)
     place = Path(corpus) if lookup.is_path(corpus) else _own_card(workspace, corpus)
     if place is None:
         card = find_card(workspace, corpus)
@@ -71,6 +77,18 @@ def find_source(workspace: Workspace, corpus: str, *, skip_missing: bool = False
     refuse_taken_name(card.corpus_id, f"the card {place}")
     manifest = read_manifest(place.parent / card.manifest)
     return CorpusSource(card, manifest_parser(manifest, skip_missing=skip_missing), place, manifest)
+
+
+def _refuse_near_a_card(workspace: Workspace, corpus: str) -> None:
+    """Refuse a table of utterances, or the folder of a card, in place of the card."""
+    path = Path(corpus)
+    if path.suffix.lower() in ENDINGS and path.is_file():
+        raise CorpusError(
+            f"{corpus} is a table of utterances, and no card. Make its card first: "
+            f"voxemo new corpus NAME --manifest {shlex.quote(corpus)}"
+        )
+    if (path / CARD_FILE).is_file() and corpus not in {*lookup.corpus_names(), *prepared_cards(workspace)}:
+        raise CorpusError(f"{corpus} is a folder. Give the card in it: {path / CARD_FILE}")
 
 
 def _own_card(workspace: Workspace, corpus: str) -> Path | None:

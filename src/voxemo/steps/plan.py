@@ -456,6 +456,7 @@ def _deviations(
         ours = corpus.expected.n_utterances
         theirs = f"the paper's set of {len(prepared.benchmark)} utterances"
         found.append(f"{theirs} instead of the benchmark's{'' if ours is None else f' {ours}'}")
+    found += [f"audio: {text}" for text in prepared.report.get("converted_audio", ())]
     standard = asdict(Generation())
     changed = {name: value for name, value in asdict(options.generation).items() if value != standard[name]}
     if changed:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,24 @@ from typing import Any
 from voxemo.audio.load import decoder_versions
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard
-from voxemo.core.errors import CorpusError
+from voxemo.core.errors import CorpusError, RunError
 from voxemo.core.types import LabelSource
 from voxemo.corpora import prepare as corpus_prepare
 from voxemo.corpora.audformat_database import HEADER, read_audformat
 from voxemo.corpora.manifest import Manifest, manifest_bytes, manifest_parser
 from voxemo.corpora.new_card import (
+    CARD_FILE,
     PLACEHOLDER_LABELS,
     check_own_card,
     draft_card,
     map_codes,
+    refuse_single_label,
     refuse_unknown_codes,
+    split_now,
     to_fill_in,
 )
 from voxemo.steps.corpora import check_new_name, find_source
-from voxemo.store.files import write_atomically
+from voxemo.store.files import read_json, write_atomically
 from voxemo.store.layout import CORPUS_TABLE, Workspace
 from voxemo.store.tables import VOTES, frame
 from voxemo.store.workspace import write_prepared
@@ -74,7 +78,8 @@ def prepare_corpus(
     notes: tuple[str, ...] = ()
     if source.manifest is not None:
         check_own_card(source.card, source.manifest.utterances, str(source.place))
-        notes = own_notes(source.card, source.manifest)
+        renew = None if source.place is None else _renewal(source.card, source.place, root)
+        notes = own_notes(source.card, source.manifest, renew=renew)
     prepared = corpus_prepare.prepare(
         source.card, source.parse, root, subset=subset, partial=partial, jobs=jobs, on_progress=on_progress
     )
@@ -126,6 +131,7 @@ def prepare_audformat(
     codes = map_codes(
         read.utterances, table=lookup.label_table(), given=mapped, dropped=dropped, meanings=read.meanings
     )
+    refuse_single_label(f"the audformat database {database}", codes)
     first = shlex.quote(next(iter(codes.unknown), ""))
     hint = (
         f"Say what each means, as in --map {first}=angry, or leave it out with a reason, as in --drop {first}=unclear."
@@ -135,7 +141,7 @@ def prepare_audformat(
         corpus_id,
         read.utterances,
         codes=codes,
-        facts=read.facts,
+        facts=read.facts if corpus_id == read.name else replace(read.facts, name=f"{read.facts.name} ({corpus_id})"),
         manifest=CORPUS_TABLE,
         source=f"{', '.join(read.columns)} of the database, and its header",
     )
@@ -157,8 +163,14 @@ def prepare_audformat(
     return replace(result, written=(path, *result.written))
 
 
-def own_notes(card: CorpusCard, manifest: Manifest) -> tuple[str, ...]:
-    """What the user of a corpus of their own should know about its card and table."""
+def own_notes(card: CorpusCard, manifest: Manifest, *, renew: str | None = None) -> tuple[str, ...]:
+    """What the user of a corpus of their own should know about its card and table.
+
+    Args:
+        card: of the corpus.
+        manifest: its table of utterances.
+        renew: the command that works the card out anew from the table; None where there is none.
+    """
     known = {*lookup.label_table().labels, *PLACEHOLDER_LABELS}
     strange = [name for name in card.labels.names if name not in known]
     places = to_fill_in(card)
@@ -172,7 +184,20 @@ def own_notes(card: CorpusCard, manifest: Manifest) -> tuple[str, ...]:
         )
     if manifest.ignored:
         found.append(f"columns of your own, not read: {', '.join(manifest.ignored)}")
+    policy = split_now(card, manifest.utterances)
+    if policy != card.split.policy:
+        how = f": {renew} renews it" if renew else ""
+        found.append(f"the card's split is {card.split.policy}; from the table as it is now it would be {policy}{how}")
     return tuple(found)
+
+
+def _renewal(card: CorpusCard, place: Path, root: Path) -> str | None:
+    """The command that renews a card; None for one that `new corpus` would write beside."""
+    if card.manifest is None or place.name != CARD_FILE:
+        return None
+    options = {"--manifest": place.parent / card.manifest, "--root": root, "--out": place.parent}
+    words = [word for option, path in options.items() for word in (option, str(path))]
+    return shlex.join(["voxemo", "new", "corpus", card.corpus_id, *words, "--replace"])
 
 
 def _write(
@@ -191,6 +216,7 @@ def _write(
             f"None of the {len(unusable)} clips of {card.corpus_id} can be used, the first is {name}: {reason}. "
             "Mend that and prepare the corpus again; nothing was written."
         )
+    replaced = _replaced_subset(workspace, card, prepared.report.subset)
     report = write_prepared(
         workspace,
         card,
@@ -206,4 +232,19 @@ def _write(
         workspace.prepare_report(card.corpus_id),
         workspace.corpus_card(card.corpus_id),
     )
-    return PrepareResult(card, report, written, notes)
+    return PrepareResult(card, report, written, (*notes, *replaced))
+
+
+def _replaced_subset(workspace: Workspace, card: CorpusCard, subset: corpus_prepare.Subset) -> tuple[str, ...]:
+    """A note where the workspace holds a manifest of the corpus's other subset."""
+    path = workspace.prepare_report(card.corpus_id)
+    before = subset
+    with suppress(RunError):  # a damaged report is replaced as well
+        before = read_json(path).get("subset", subset) if path.is_file() else subset
+    if before == subset:
+        return ()
+    names = {"benchmark": "the benchmark subset", "paper": "the paper's set"}
+    return (
+        f"this replaces the manifest of {names[before]}; what was split and planned from that needs it again. "
+        "A --workspace for each keeps both",
+    )

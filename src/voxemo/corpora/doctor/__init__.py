@@ -23,10 +23,19 @@ from voxemo.core.cards import CorpusCard
 from voxemo.core.errors import CorpusError, SplitError, UnmappedLabel, WrongLayout
 from voxemo.core.ids import utterance_id
 from voxemo.core.types import ParsedUtterance, Split, Utterance
-from voxemo.corpora.doctor.audio import check_clips, check_twins, issues_by_utterance
-from voxemo.corpora.doctor.findings import KINDS, SEVERITIES, Finding, finding, named
+from voxemo.corpora.doctor.audio import check_clips, check_twins
+from voxemo.corpora.doctor.findings import KINDS, SEVERITIES, UNUSABLE, Finding, finding, named
 from voxemo.corpora.doctor.tables import Earlier, check_changes, check_counts, check_tables, readable_rows
-from voxemo.corpora.prepare import UNPROBED, PrepareReport, describe, printable, read_rows, unread_audio
+from voxemo.corpora.prepare import (
+    UNPROBED,
+    PrepareReport,
+    but_for_capitals,
+    describe,
+    issues_by_utterance,
+    printable,
+    read_rows,
+    unread_audio,
+)
 from voxemo.corpora.probe import Probe, probe
 from voxemo.corpora.tree import CorpusTree, nfc
 from voxemo.splits import checks
@@ -83,9 +92,18 @@ class Diagnosis:
 
     @property
     def preparable(self) -> bool:
-        """`prepare --partial` would take the folder as it is."""
-        refused = any(KINDS[finding.code].refused for finding in self.findings)
-        return not refused and len(self.report.unusable) < self.report.n_utterances
+        """`prepare --partial` would take the folder as it is, and the protocol's split could be made of it."""
+        refused = any(KINDS[finding.code].refused or finding.code == "no-split" for finding in self.findings)
+        # The report knows nothing of audio after a quick look, which opens empty files and pointers all the same.
+        n_unusable = sum(finding.number for finding in self.findings if finding.code in UNUSABLE.values())
+        return not refused and n_unusable < self.report.n_utterances
+
+    @property
+    def only_changed(self) -> bool:
+        """There are problems, and each is a difference from the earlier manifest alone, not from the card."""
+        codes = {finding.code for finding in self.problems}
+        # Utterances are missing from a folder with the card's counts only by comparison with the manifest.
+        return bool(codes) and self.report.complete and codes <= {"altered", "relabelled", "missing"}
 
 
 # --- reading a folder --------------------------------------------------------------------------------------------
@@ -202,7 +220,8 @@ def examine(
     split_text = None
     if reading.refusal is None:
         findings += check_counts(card, prepared.report, prepared.utterances, earlier)
-        findings += named("unread", reading.unread)
+        capitals = dict.fromkeys(but_for_capitals(card, reading.unread), "differs in capitals only")
+        findings += named("unread", reading.unread, details=capitals)
         try:
             split = make_split(card, kept, policy="protocol")
             split_text, notes = _describe_split(split, kept, card)

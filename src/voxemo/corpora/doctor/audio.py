@@ -8,11 +8,10 @@ import numpy as np
 
 from voxemo.core.cards import CorpusCard
 from voxemo.core.errors import AudioProblem
-from voxemo.core.ids import utterance_id
 from voxemo.core.types import Split, Utterance
 from voxemo.corpora.doctor.findings import UNUSABLE, Finding, finding
+from voxemo.corpora.prepare import unlisted
 from voxemo.corpora.probe import Probe
-from voxemo.corpora.tree import nfc
 from voxemo.splits import checks
 
 SHORTEST_S = 0.1
@@ -26,15 +25,6 @@ SELF_EXPLAINING: frozenset[AudioProblem] = frozenset({"missing", "empty", "point
 OUTLIER_DEVIATIONS = 5.0
 OUTLIER_FACTOR = 4.0
 OUTLIER_SHARE = 0.01
-
-
-def issues_by_utterance(card: CorpusCard) -> dict[str, tuple[str, ...]]:
-    """Utterance id to the ids of the card's known issues that name it."""
-    known: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
-    for issue in card.known_issues:
-        for name in issue.utterances:
-            known[utterance_id(card.corpus_id, nfc(name))] += (issue.id,)
-    return dict(known)
 
 
 def check_clips(card: CorpusCard, clips: Mapping[str, Probe], known: Mapping[str, tuple[str, ...]]) -> list[Finding]:
@@ -90,13 +80,13 @@ def _unusable(clips: Mapping[str, Probe], known: Mapping[str, tuple[str, ...]]) 
 
 def _formats(card: CorpusCard, clips: Mapping[str, Probe], known: Mapping[str, tuple[str, ...]]) -> list[Finding]:
     rates, channels = card.expected.sample_rates_hz, card.expected.n_channels
-    rate_of = {name: rate for name, found in clips.items() if (rate := found.sample_rate_hz) is not None}
-    channels_of = {name: n for name, found in clips.items() if (n := found.n_channels) is not None}
-    strange_rates = {name: f"{rate} Hz" for name, rate in rate_of.items() if rates and rate not in rates}
-    strange_channels = {name: str(n) for name, n in channels_of.items() if channels and n not in channels}
+    other_rates = unlisted(rates, {name: found.sample_rate_hz for name, found in clips.items()})
+    other_channels = unlisted(channels, {name: found.n_channels for name, found in clips.items()})
+    shown_rates = {name: f"{rate} Hz" for name, rate in other_rates.items()}
+    shown_channels = {name: str(n) for name, n in other_channels.items()}
     return [
-        *_by_issue("sample-rate", strange_rates, known, about=f"{' or '.join(map(str, rates))} Hz"),
-        *_by_issue("channels", strange_channels, known, about=" or ".join(map(str, channels))),
+        *_by_issue("sample-rate", shown_rates, known, about=f"{' or '.join(map(str, rates))} Hz"),
+        *_by_issue("channels", shown_channels, known, about=" or ".join(map(str, channels))),
     ]
 
 
