@@ -159,7 +159,8 @@ def test_a_container_that_lost_its_end_is_refused_or_has_lost_next_to_nothing(
     error, decoded = attempt(cut)
 
     if error is not None:
-        assert error.kind in {"truncated", "undecodable", "empty", "zero_length"}
+        # Of a flv file cut within its first kilobyte not even the stream of audio is left.
+        assert error.kind in {"truncated", "undecodable", "empty", "zero_length", "no_audio"}
     else:
         lost_s = decode(whole).duration_s - decoded.duration_s
         assert lost_s <= 0.15 if decoded.lossy else lost_s <= 0.02
