@@ -36,7 +36,7 @@ from voxemo.store.provenance import git_state, package_versions
 from voxemo.store.tables import PLAN, frame, read_table, write_table
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split, split_command
 
-AUDIO_HANDLING = "16 kHz mono float32; channels averaged; soxr HQ resampling"
+AUDIO_HANDLING = "16 kHz mono float32; channels averaged without those of low frequency (LFE); soxr HQ resampling"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 PACKAGES = (
     "voxemo",
+    "av",
     "numpy",
     "polars",
     "pydantic",
