@@ -28,7 +28,8 @@ DropOption = Annotated[
 def prepare(
     corpus: Annotated[str | None, typer.Argument(help="Name of the corpus, or path to a card.")] = None,
     root: Annotated[
-        Path | None, typer.Option("--root", help="Folder as the provider ships it.", show_default=False)
+        Path | None,
+        typer.Option("--root", help="Folder as the provider ships it; not needed for demo.", show_default=False),
     ] = None,
     subset: Annotated[
         str, typer.Option("--subset", help="benchmark, or paper: what the paper counts where that is less.")
@@ -81,7 +82,7 @@ def prepare(
         stray = [option for option, value in {**given, "--map": mapped, "--drop": dropped}.items() if value]
         if stray:
             raise typer.BadParameter(f"{', '.join(stray)}: only with --audformat")
-        if corpus is None or root is None:
+        if corpus is None:
             raise typer.BadParameter("give a corpus and --root FOLDER, or --audformat FOLDER")
         if subset not in SUBSETS:
             raise UnknownName("subset", subset, SUBSETS)
