@@ -125,17 +125,29 @@ def corpus_plugin(name: str) -> tuple[CorpusCard, Parser] | None:
     """Card and parser of a corpus that a plugin brings; None when no plugin has that name.
 
     Raises:
-        PluginError: the entry point's object is not a pair of a CorpusCard and a function.
+        PluginError: the entry point's object is no (CorpusCard, parse), nor the two with the folder that is shipped.
     """
     if name not in plugins(CORPORA_GROUP):
         return None
     loaded = load_plugin(CORPORA_GROUP, name)
-    if not (isinstance(loaded, tuple) and len(loaded) == 2 and isinstance(loaded[0], CorpusCard)):
-        raise PluginError(CORPORA_GROUP, name, "expected a pair (CorpusCard, parse)")
-    card, parse = loaded
+    if not (isinstance(loaded, tuple) and len(loaded) in (2, 3) and isinstance(loaded[0], CorpusCard)):
+        raise PluginError(CORPORA_GROUP, name, "expected (CorpusCard, parse), or these two and the corpus's folder")
+    card, parse = loaded[:2]
     if card.corpus_id != name:
         raise PluginError(CORPORA_GROUP, name, f"its card calls itself {card.corpus_id!r}")
     return card, parse
+
+
+def shipped_folder(name: str) -> Path | None:
+    """The folder of a corpus that is installed with its plugin; None for any other corpus.
+
+    Raises:
+        PluginError: as ``corpus_plugin`` does.
+    """
+    if corpus_plugin(name) is None:
+        return None
+    folder: Path | None = next(iter(load_plugin(CORPORA_GROUP, name)[2:]), None)
+    return folder
 
 
 def corpus_card(name: str, *, prepared: Mapping[str, Path] = MappingProxyType({})) -> CorpusCard:

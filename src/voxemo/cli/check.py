@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +10,12 @@ import typer
 from voxemo.cli.common import (
     JobsOption,
     JsonOption,
+    RootOption,
     WorkspaceOption,
     emit,
     next_command,
     progress,
+    root_words,
     say,
     workspace_at,
 )
@@ -34,7 +35,7 @@ HEADINGS = {"problem": "Problems", "warning": "Warnings", "note": "Notes"}
 
 def check(
     corpus: Annotated[str, typer.Argument(help="Name of the corpus, or path to a card.", show_default=False)],
-    root: Annotated[Path, typer.Option("--root", help="Folder as the provider ships it.", show_default=False)],
+    root: RootOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Names and tables only; decode no audio.")] = False,
     jobs: JobsOption = None,
     workspace: WorkspaceOption = None,
@@ -52,7 +53,7 @@ def check(
         emit(document(result.diagnosis))
     else:
         prepare, again = (
-            next_command(verb, corpus, "--root", root, workspace=workspace) for verb in ("prepare", "check")
+            next_command(verb, corpus, *root_words(root), workspace=workspace) for verb in ("prepare", "check")
         )
         for line in screen(result.card, result.diagnosis, prepare=prepare, check=again):
             say(line)

@@ -27,6 +27,10 @@ WorkspaceOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes that read audio. Default: all cores.")]
+RootOption = Annotated[
+    Path | None,
+    typer.Option("--root", help="Folder as the provider ships it; not needed for demo.", show_default=False),
+]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that run folders go into.")]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Torch device, such as cpu or cuda:0.")]
@@ -105,6 +109,11 @@ def shown_path(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def root_words(root: Path | None) -> tuple[str | Path, ...]:
+    """``--root`` as it was given, for ``next_command``; nothing where it was not."""
+    return () if root is None else ("--root", root)
 
 
 def next_command(*words: str | Path, workspace: Path | None) -> str:

@@ -8,10 +8,12 @@ import typer
 from voxemo.cli.common import (
     JobsOption,
     JsonOption,
+    RootOption,
     WorkspaceOption,
     emit,
     next_command,
     progress,
+    root_words,
     say,
     shown_path,
     workspace_at,
@@ -37,9 +39,7 @@ DropOption = Annotated[
 
 def prepare(
     corpus: Annotated[str | None, typer.Argument(help="Name of the corpus, or path to a card.")] = None,
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Folder as the provider ships it.", show_default=False)
-    ] = None,
+    root: RootOption = None,
     subset: Annotated[
         str, typer.Option("--subset", help="benchmark, or paper: what the paper counts where that is less.")
     ] = "benchmark",
@@ -91,7 +91,7 @@ def prepare(
         stray = [option for option, value in {**given, "--map": mapped, "--drop": dropped}.items() if value]
         if stray:
             raise typer.BadParameter(f"{', '.join(stray)}: only with --audformat")
-        if corpus is None or root is None:
+        if corpus is None:
             raise typer.BadParameter("give a corpus and --root FOLDER, or --audformat FOLDER")
         if subset not in SUBSETS:
             raise UnknownName("subset", subset, SUBSETS)
@@ -108,7 +108,7 @@ def prepare(
                 )
         except CountMismatch as wrong:
             # Only here is it known what the user typed.
-            check = next_command("check", corpus, "--root", root, "--quick", workspace=workspace)
+            check = next_command("check", corpus, *root_words(root), "--quick", workspace=workspace)
             raise CountMismatch(
                 corpus_id=wrong.corpus_id, differences=wrong.differences, hint=f"{wrong.hint}\nDetails: {check}"
             ) from wrong

@@ -15,7 +15,7 @@ from voxemo.corpora.doctor.findings import Finding, finding
 from voxemo.corpora.doctor.tables import Earlier
 from voxemo.corpora.new_card import check_own_card
 from voxemo.corpora.tree import CorpusTree
-from voxemo.steps.corpora import CorpusSource, find_source
+from voxemo.steps.corpora import CorpusSource, find_source, root_or_shipped
 from voxemo.store.layout import Workspace
 from voxemo.store.workspace import read_prepared
 
@@ -31,7 +31,7 @@ class CheckResult:
 def check_corpus(
     workspace: Workspace,
     corpus: str,
-    root: Path,
+    root: Path | None = None,
     *,
     quick: bool = False,
     jobs: int | None = None,
@@ -42,7 +42,7 @@ def check_corpus(
     Args:
         workspace: where an earlier manifest may be; none is needed.
         corpus: name of the corpus, or path to a card.
-        root: folder as the provider ships it.
+        root: folder as the provider ships it; None for a corpus that is installed with voxemo or a plugin.
         quick: look at names and tables only.
         jobs: processes that decode; as many as there are cores by default.
         on_progress: called with (done, total) while the audio is read.
@@ -56,7 +56,8 @@ def check_corpus(
     if source.manifest is not None:
         with suppress(UnmappedLabel):  # the doctor finds and counts those
             check_own_card(card, source.manifest.utterances, str(source.place))
-    reading = doctor.read_folder(card, _parser(source), root, quick=quick, jobs=jobs, on_progress=on_progress)
+    folder = root_or_shipped(card.corpus_id, root)
+    reading = doctor.read_folder(card, _parser(source), folder, quick=quick, jobs=jobs, on_progress=on_progress)
     earlier, obstacle = _earlier(workspace, card)
     diagnosis = doctor.examine(card, reading, earlier=earlier, decoder_versions=decoder_versions())
     if obstacle is not None:

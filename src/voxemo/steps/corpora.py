@@ -91,6 +91,20 @@ def _refuse_near_a_card(workspace: Workspace, corpus: str) -> None:
         raise CorpusError(f"{corpus} is a folder. Give the card in it: {path / CARD_FILE}")
 
 
+def root_or_shipped(corpus: str, root: Path | None) -> Path:
+    """The folder to read a corpus from: the one given, or else the one that is installed with the corpus.
+
+    Raises:
+        CorpusError: neither is there.
+    """
+    folder = lookup.shipped_folder(corpus) if root is None else root
+    if folder is None:
+        raise CorpusError(
+            f"Say where {corpus} lies: --root FOLDER. Only a corpus that is installed, such as demo, needs none."
+        )
+    return folder
+
+
 def _own_card(workspace: Workspace, corpus: str) -> Path | None:
     if corpus in lookup.corpus_names() or corpus not in prepared_cards(workspace):
         return None

@@ -26,7 +26,7 @@ from voxemo.corpora.new_card import (
     split_now,
     to_fill_in,
 )
-from voxemo.steps.corpora import check_new_name, find_source
+from voxemo.steps.corpora import check_new_name, find_source, root_or_shipped
 from voxemo.store.files import read_json, write_atomically
 from voxemo.store.layout import CORPUS_TABLE, Workspace
 from voxemo.store.tables import VOTES, frame
@@ -51,7 +51,7 @@ class PrepareResult:
 def prepare_corpus(
     workspace: Workspace,
     corpus: str,
-    root: Path,
+    root: Path | None = None,
     *,
     subset: corpus_prepare.Subset = "benchmark",
     partial: bool = False,
@@ -63,7 +63,7 @@ def prepare_corpus(
     Args:
         workspace: where the manifest goes.
         corpus: name of the corpus, or path to a card; a card that names a ``manifest`` is read with that table.
-        root: folder as the provider ships it.
+        root: folder as the provider ships it; None for a corpus that is installed with voxemo or a plugin.
         subset: ``paper`` leaves out what the paper's set is known to lack.
         partial: go on when utterances are missing; the report and every run made from it say so.
         jobs: processes that decode; as many as cores by default.
@@ -75,6 +75,7 @@ def prepare_corpus(
         ManifestError, CardError, DuplicateName: a user's own card or table cannot be used.
     """
     source = find_source(workspace, corpus, skip_missing=partial)
+    root = root_or_shipped(source.card.corpus_id, root)
     notes: tuple[str, ...] = ()
     if source.manifest is not None:
         check_own_card(source.card, source.manifest.utterances, str(source.place))
