@@ -85,7 +85,7 @@ def check_backend(backend: Backend) -> None:
 
     Asks it some twenty questions.
     """
-    assert backend.batch_size >= 1, "batch_size must be at least 1"
+    assert backend.questions_per_call >= 1, "questions_per_call must be at least 1"
     effective = backend.effective()
     json.dumps(dict(effective), allow_nan=False)
     for form in ("hard", "distribution"):

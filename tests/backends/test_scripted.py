@@ -185,7 +185,7 @@ def test_questions_get_their_answers_in_order(ask: Any) -> None:
     responses = backend.answer(questions)
 
     assert isinstance(backend, Backend)
-    assert backend.batch_size >= 1
+    assert backend.questions_per_call >= 1
     assert [(r.request_id, r.text, r.finish, r.error) for r in responses] == [
         ("toy/b", "", "stop", None),
         ("toy/a", "first", "stop", None),

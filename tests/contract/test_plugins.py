@@ -105,4 +105,4 @@ def test_the_example_objects_are_what_the_groups_ask_for() -> None:
 
     assert card.corpus_id == "example-corpus"
     assert callable(parse)
-    assert create(example_card(), Generation()).batch_size >= 1
+    assert create(example_card(), Generation()).questions_per_call >= 1

@@ -368,7 +368,7 @@ class Dying(ScriptedBackend):
         self.n_batches = 0
 
     @property
-    def batch_size(self) -> int:
+    def questions_per_call(self) -> int:
         return 10
 
     def answer(self, questions: Any) -> list[Response]:

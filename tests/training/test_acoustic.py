@@ -502,7 +502,7 @@ def test_what_is_in_force_can_be_written_as_json_and_says_what_is_not_produced(t
     backend = AcousticBackend(card, Generation(), folder=folder, batch_size=8)
 
     assert isinstance(backend, Backend)
-    assert backend.batch_size == 8
+    assert backend.questions_per_call == 8
     effective = json.loads(json.dumps(backend.effective()))
     assert "not produced" in effective["prompt"]
     assert effective["label_names"] == ["angry", "sad"]

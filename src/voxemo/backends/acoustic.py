@@ -370,7 +370,7 @@ class AcousticBackend:
         self._batch_size = batch_size
 
     @property
-    def batch_size(self) -> int:
+    def questions_per_call(self) -> int:
         """Questions that one call should hold."""
         return self._batch_size
 

@@ -41,7 +41,7 @@ class Backend(Protocol):
     """A loaded model."""
 
     @property
-    def batch_size(self) -> int:
+    def questions_per_call(self) -> int:
         """Questions that one call should hold; what an interruption can lose."""
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:

@@ -115,7 +115,7 @@ class ScriptedBackend:
         self._answers = answers
 
     @property
-    def batch_size(self) -> int:
+    def questions_per_call(self) -> int:
         """Questions that one call should hold: many, since nothing is computed."""
         return 1_000
 

@@ -143,7 +143,7 @@ def infer_run(
             worker_file = paths.workers / f"{worker}-{started.strftime('%Y%m%dT%H%M%S.%fZ')}-{model_sha256[:8]}.json"
             write_json(worker_file, record)
             n_asked, begun = 0, time.monotonic()
-            for batch in _batches(rows, backend.batch_size):
+            for batch in _batches(rows, backend.questions_per_call):
                 session.failed_clips.clear()
                 questions = [session.question(row) for row in batch]
                 responses = _check_responses(questions, backend.answer(questions))

@@ -1,4 +1,4 @@
-"""The plain batched path: questions in padded batches through ``generate``, answers in the order asked.
+"""Each clip encoded once, its questions in padded batches through ``generate``, answers in the order asked.
 
 In float32 a batch answers token for token as single questions do. The order of questions, and what stands beside a
 question, never decide an answer.
@@ -21,6 +21,7 @@ try:
     import torch
     import transformers
 
+    from voxemo.backends.local.hearing import Hearing
     from voxemo.backends.local.loading import load_model, render_chat
 except ModuleNotFoundError as missing:
     raise MissingDependency("The local backend", package=str(missing.name), extra="hf") from missing
@@ -48,12 +49,18 @@ SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
 """Recorded even when off: a checkpoint's own values for them are what greedy decoding must not meet."""
 
 
-@dataclass(frozen=True, slots=True)
+QUESTIONS_PER_ROW = 10
+"""Questions in a call for each row of a batch: a voted corpus asks ten about a clip, and like ones go together."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """A question whose clip can be heard."""
+    """A question whose clip was heard."""
 
     question: Question
     clip: FittedClip
+    heard: Any
+    """The clip's embeddings, shape (n_audio_tokens, width)."""
 
 
 class LocalBackend:
@@ -92,6 +99,7 @@ class LocalBackend:
         self._card, self._generation, self._trust_remote_code = card, generation, trust_remote_code
         self._family, self._model, self._processor = loaded.family, loaded.model, loaded.processor
         self._prompt_frame = loaded.prompt_frame
+        self._hearing = Hearing(self._model, self._processor.feature_extractor)
         # A seed is per batch, and an answer must not depend on its neighbours.
         self._batch_size = 1 if generation.do_sample else batch_size
         self._decoding = _decoding(generation, own=self._model.generation_config, tokenizer=self._processor.tokenizer)
@@ -101,9 +109,9 @@ class LocalBackend:
         self._stop_ids = frozenset(stop if isinstance(stop, list) else [stop])
 
     @property
-    def batch_size(self) -> int:
-        """Questions answered together."""
-        return self._batch_size
+    def questions_per_call(self) -> int:
+        """Some batches' worth, so that every batch can be of like questions."""
+        return QUESTIONS_PER_ROW * self._batch_size
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
@@ -114,27 +122,31 @@ class LocalBackend:
         Raises:
             BackendError: the model does not do what its card declares, or one question alone exhausts the memory.
         """
+        if any(question.form == "likelihood" for question in questions):
+            raise BackendError("The local backend writes answers; it does not give the likelihood form's label scores.")
+        clips = {question.audio_key: question for question in questions}
+        fitted = {key: self._fit(question) for key, question in clips.items()}
+        heard = self._hear({key: clip for key, clip in fitted.items() if isinstance(clip, FittedClip)})
         responses: dict[int, Response] = {}
         asked: dict[int, _Asked] = {}
-        clips: dict[str, FittedClip | RefusedClip] = {}
         for position, question in enumerate(questions):
-            if question.form == "likelihood":
-                raise BackendError(
-                    "The local backend writes answers; it does not give the likelihood form's label scores."
-                )
-            if question.audio_key not in clips:
-                clips[question.audio_key] = self._hear(question)
-            clip = clips[question.audio_key]
+            clip = fitted[question.audio_key]
             if isinstance(clip, RefusedClip):
                 responses[position] = Response(
                     request_id=question.request_id, finish="error", error=clip.reason, error_kind="permanent"
                 )
             else:
-                asked[position] = _Asked(question, clip)
-        # Clips of one length in a batch waste little on padding; the longest first, so that memory runs out early.
+                asked[position] = _Asked(question, clip, heard[question.audio_key])
+        # Like questions end at like lengths, and clips of one length waste little on padding.
         order = sorted(
             asked,
-            key=lambda p: (-asked[p].clip.samples.size, asked[p].question.audio_key, len(asked[p].question.prompt)),
+            key=lambda p: (
+                asked[p].question.form,
+                asked[p].question.variant_id,
+                len(asked[p].question.prompt),
+                -asked[p].clip.samples.size,
+                asked[p].question.audio_key,
+            ),
         )
         for start in range(0, len(order), self._batch_size):
             positions = order[start : start + self._batch_size]
@@ -174,12 +186,25 @@ class LocalBackend:
 
     # --- one batch -----------------------------------------------------------------------------------------------
 
-    def _hear(self, question: Question) -> FittedClip | RefusedClip:
+    def _fit(self, question: Question) -> FittedClip | RefusedClip:
         try:
             samples = question.load_audio()
         except AudioError as cause:
             return RefusedClip(str(cause))
         return fit_clip(samples, self._card.audio)
+
+    def _hear(self, clips: Mapping[str, FittedClip]) -> dict[str, Any]:
+        """Embeddings by audio key, each clip's as many as its length gives."""
+        embeddings = self._hearing.embed([clip.samples for clip in clips.values()])
+        for (key, clip), heard in zip(clips.items(), embeddings, strict=True):
+            n_due = self._family.n_audio_tokens(clip.samples.size)
+            if len(heard) != n_due:
+                raise BackendError(
+                    f"The clip {key!r} of {clip.samples.size / SAMPLE_RATE_HZ:.2f} s gives {len(heard)} audio tokens "
+                    f"where it should give {n_due}: the model would not hear what was recorded. Check that the "
+                    "checkpoint's processor files belong to it."
+                )
+        return dict(zip(clips, embeddings, strict=True))
 
     def _answer_batch(self, asked: Sequence[_Asked]) -> list[Response]:
         """Answer together; in two halves where that does not fit into memory."""
@@ -200,8 +225,8 @@ class LocalBackend:
 
     def _generate(self, asked: Sequence[_Asked]) -> list[Response]:
         started = time.perf_counter()
-        inputs = self._inputs(asked)
-        tokens = self._new_tokens(inputs, request_id=asked[0].question.request_id)
+        prompts = [self._prompt_tokens(one) for one in asked]
+        tokens = self._new_tokens(asked, prompts)
         texts = [
             # The default mends blanks before punctuation, which is not for us to do.
             self._processor.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -213,58 +238,36 @@ class LocalBackend:
                 request_id=one.question.request_id,
                 text=text,
                 finish="stop" if row and row[-1] in self._stop_ids else "length",
-                n_prompt_tokens=n_prompt_tokens,
+                n_prompt_tokens=len(prompt),
                 n_new_tokens=len(row),
                 latency_s=latency_s,
                 audio_handling=one.clip.handling,
             )
-            for one, row, text, n_prompt_tokens in zip(
-                asked, tokens, texts, inputs["attention_mask"].sum(1).tolist(), strict=True
-            )
+            for one, prompt, row, text in zip(asked, prompts, tokens, texts, strict=True)
         ]
 
-    def _inputs(self, asked: Sequence[_Asked]) -> dict[str, Any]:
-        """Tensors for a batch on the model's device, features in its dtype."""
-        chats = [render_chat(self._processor, one.question.prompt) for one in asked]
+    def _prompt_tokens(self, one: _Asked) -> list[int]:
+        """Token ids of the chat, with as many audio tokens as the clip gives."""
+        chat = render_chat(self._processor, one.question.prompt)
         placeholder = self._processor.audio_token
-        for one, chat in zip(asked, chats, strict=True):
-            if chat.count(placeholder) != 1:
-                raise BackendError(
-                    f"The prompt of variant {one.question.variant_id!r} holds {placeholder!r}, which "
-                    f"{self._card.model_id} takes for audio. Write the prompt without it."
-                )
-        inputs = self._processor(
-            text=chats,
-            audio=[one.clip.samples for one in asked],
-            return_tensors="pt",
-            # In groups: a flat `padding` also reaches the feature extractor, and shortens Audio Flamingo 3's windows.
-            text_kwargs={"padding": True, "padding_side": self._family.padding_side, "add_special_tokens": False},
-            audio_kwargs={"sampling_rate": SAMPLE_RATE_HZ},
-        )
-        check_padding(inputs["attention_mask"], side=self._family.padding_side)
-        found = (inputs["input_ids"] == self._model.config.audio_token_id).sum(1).tolist()
-        for one, n_found in zip(asked, found, strict=True):
-            n_due = self._family.n_audio_tokens(one.clip.samples.size)
-            if n_found != n_due:
-                raise BackendError(
-                    f"The prompt of request {one.question.request_id!r} holds {n_found} audio tokens where its clip of "
-                    f"{one.clip.samples.size / SAMPLE_RATE_HZ:.2f} s gives {n_due}: the model would not hear what was "
-                    "recorded. Check that the checkpoint's processor files belong to it."
-                )
-        device, dtype = self._model.device, self._model.dtype
-        # Not every family casts its features, and none is right in another dtype than the weights.
-        return {
-            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in inputs.items()
-        }
+        if chat.count(placeholder) != 1:
+            raise BackendError(
+                f"The prompt of variant {one.question.variant_id!r} holds {placeholder!r}, which "
+                f"{self._card.model_id} takes for audio. Write the prompt without it."
+            )
+        tokens: list[int] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
+        place = tokens.index(self._model.config.audio_token_id)
+        return [*tokens[:place], *[tokens[place]] * len(one.heard), *tokens[place + 1 :]]
 
-    def _new_tokens(self, inputs: Mapping[str, Any], *, request_id: str) -> list[list[int]]:
+    def _new_tokens(self, asked: Sequence[_Asked], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
         """Answer tokens of each row, up to and with its first stop token."""
         check = FirstLogits(dtype=_name(self._model.dtype), device=str(self._model.device))
         device = self._model.device
         with torch.inference_mode(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             if self._generation.do_sample:
+                request_id = asked[0].question.request_id
                 torch.manual_seed(int(sha256_text(f"{self._generation.seed}:{request_id}")[:15], 16))
+            inputs = self._inputs(asked, prompts)
             rows = self._model.generate(
                 **inputs,
                 generation_config=self._decoding,
@@ -273,10 +276,26 @@ class LocalBackend:
         answers = rows[:, inputs["input_ids"].shape[1] :].tolist()
         return [_until_stop(row, self._stop_ids) for row in answers]
 
-
-FLOAT16_WARNING = (
-    "float16 overflows in models trained in bfloat16: their answers may be noise. Use bfloat16 or float32."
-)
+    def _inputs(self, asked: Sequence[_Asked], prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Embeddings of the prompts with what was heard in its place, and the mask, padded on the family's side."""
+        device = self._model.device
+        width = max(map(len, prompts))
+        tokens = torch.full((len(prompts), width), self._decoding.pad_token_id)
+        mask = torch.zeros_like(tokens)
+        for row, prompt in enumerate(prompts):
+            place = slice(width - len(prompt), None) if self._family.padding_side == "left" else slice(len(prompt))
+            tokens[row, place] = torch.tensor(prompt)
+            mask[row, place] = 1
+        tokens = tokens.to(device)
+        embeddings = self._model.get_input_embeddings()(tokens)
+        audio = (tokens == self._model.config.audio_token_id)[..., None]
+        heard = torch.cat([one.heard for one in asked]).to(embeddings.dtype)
+        return {
+            # For a repetition penalty, which counts the prompt's tokens too.
+            "input_ids": tokens,
+            "inputs_embeds": embeddings.masked_scatter(audio, heard),
+            "attention_mask": mask.to(device),
+        }
 
 
 class FirstLogits:
@@ -296,20 +315,6 @@ class FirstLogits:
                     f"{self._device}. Use bfloat16 or float32; if it is one of them, the checkpoint is damaged."
                 )
         return scores
-
-
-def check_padding(attention_mask: Any, *, side: str) -> None:
-    """Check that every row of a mask, shape (n_rows, n_tokens), is filled up on one side and nowhere else.
-
-    Raises:
-        BackendError: zeros stand elsewhere; the answers of padded rows would change without an error.
-    """
-    towards = attention_mask if side == "left" else attention_mask.flip(1)
-    if bool((towards[:, 1:] < towards[:, :-1]).any()) or not bool(towards[:, -1].all()):
-        raise BackendError(
-            f"The processor did not pad the batch on the {side}, as the model needs. Check that the checkpoint's "
-            "tokenizer files belong to it."
-        )
 
 
 def _decoding(generation: Generation, *, own: Any, tokenizer: Any) -> Any:

@@ -12,7 +12,7 @@ from voxemo.core.types import Generation, Response
 class FirstLabel:
     """Reads the audio, ignores it, and names the first label."""
 
-    batch_size = 16
+    questions_per_call = 16
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order."""
