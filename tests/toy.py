@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from voxemo_example.toy import make_toy_corpus
 
 from voxemo.backends.base import Backend, Question
 from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
-from voxemo.demo.toy import make_toy_corpus
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run

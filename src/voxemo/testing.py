@@ -1,4 +1,4 @@
-"""For tests, ours and those of plugins: a small corpus to work on, and the contract that each kind of plugin must keep.
+"""For tests, ours and those of plugins: the contract that each kind of plugin must keep.
 
 Each ``check_*`` function raises AssertionError with a sentence that says what is wrong.
 """
@@ -17,10 +17,9 @@ from voxemo.core.errors import AudioError
 from voxemo.core.labels import LabelSet
 from voxemo.core.types import ParsedUtterance, PromptForm, Response
 from voxemo.corpora.tree import CorpusTree
-from voxemo.demo.toy import make_toy_corpus
 from voxemo.scoring.table import Metric
 
-__all__ = ["check_backend", "check_corpus", "check_metric", "example_questions", "make_toy_corpus"]
+__all__ = ["check_backend", "check_corpus", "check_metric", "example_questions"]
 
 LABELS = LabelSet(("angry", "happy", "neutral", "sad"))
 

@@ -55,7 +55,10 @@ def test_silence_has_features_too(extractor: Any) -> None:
 def by_the_models_own_forward(loaded: LoadedModel, samples: Waveform) -> torch.Tensor:
     """Embeddings at the places of the audio tokens, from the whole padded windows."""
     inputs = loaded.processor(
-        text=[loaded.processor.audio_token], audio=[samples], return_tensors="pt", audio_kwargs={"sampling_rate": 16_000}
+        text=[loaded.processor.audio_token],
+        audio=[samples],
+        return_tensors="pt",
+        audio_kwargs={"sampling_rate": 16_000},
     )
     seen = {}
     language_model = loaded.model.model.language_model

@@ -6,13 +6,13 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from voxemo_example.toy import make_toy_corpus
 
 from golden_files import GOLDEN, check_golden
 from voxemo.catalog import lookup
 from voxemo.cli.check import ALL_NAMES, SCREEN_LINES, document, screen
 from voxemo.corpora.doctor import Diagnosis, Reading, examine
 from voxemo.corpora.doctor.findings import KINDS, Finding
-from voxemo.demo.toy import make_toy_corpus
 
 Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
 

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from voxemo_example.toy import make_toy_corpus
 
 from voxemo.catalog import lookup
 from voxemo.cli import main
 from voxemo.cli.common import command_line, progress
 from voxemo.cli.prepare import header_lines
 from voxemo.core.cards import SCHEMAS
-from voxemo.demo.toy import make_toy_corpus
 from voxemo.store.layout import RunPaths
 
 Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from voxemo_example.toy import TOY
 
 from file_host import FileHost, file_host, free_port
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard, Download
 from voxemo.core.errors import NoConnection
 from voxemo.corpora import download as dl
-from voxemo.demo.toy import TOY
 
 Command = Callable[..., Any]
 CARDS = lookup.builtin_corpus_cards()
@@ -113,7 +113,7 @@ def test_a_corpus_made_by_a_program_is_not_offered_to_be_prepared(voxemo: Comman
     done = voxemo("download", "toy", "--to", "x")
 
     assert (done.code, done.err) == (1, "")
-    assert "how to get it: `voxemo demo` makes it." in done.out
+    assert "how to get it: `voxemo_example.toy.make_toy_corpus` makes it." in done.out
     assert "prepare" not in done.out
 
 

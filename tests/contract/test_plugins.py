@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from voxemo_example.backend import create
 from voxemo_example.corpus import CORPUS
+from voxemo_example.toy import make_toy_corpus
 
 from voxemo.backends.registry import backend_names, create_backend
 from voxemo.catalog import lookup
@@ -16,7 +17,7 @@ from voxemo.corpora.parsers import parser_for
 from voxemo.corpora.tree import CorpusTree
 from voxemo.scoring.table import Metric
 from voxemo.steps.score import metrics
-from voxemo.testing import check_backend, check_corpus, check_metric, make_toy_corpus
+from voxemo.testing import check_backend, check_corpus, check_metric
 
 EXAMPLE_TREE = {f"audio/s{s}-{e}-{t}.wav": b"" for s in (1, 2) for e in ("ang", "hap") for t in (1, 2)}
 

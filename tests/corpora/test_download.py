@@ -14,6 +14,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from voxemo_example.toy import TOY
 
 from archives import tar_of, tree, zip_of
 from file_host import FileHost, file_host, free_port
@@ -23,7 +24,6 @@ from voxemo.core.errors import ChecksumMismatch, DownloadError, NoConnection
 from voxemo.corpora import download as dl
 from voxemo.corpora.download_folder import STORE, SUMS, read_sums
 from voxemo.corpora.unpack import Report
-from voxemo.demo.toy import TOY
 from voxemo.steps.download import download_corpus
 
 CONTENT = bytes(range(256)) * 300

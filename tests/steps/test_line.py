@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from voxemo_example import toy
 
 from toy import answered, make, planned, rewrite, toy_answer, without_votes
 from voxemo.backends.base import Question
@@ -19,7 +20,6 @@ from voxemo.cli.prepare import report_lines
 from voxemo.core.errors import AnswerFileError, AudioError, NotPrepared, RunError, SplitError, UnknownName
 from voxemo.core.types import Generation, Response
 from voxemo.corpora import parsers
-from voxemo.demo import toy
 from voxemo.splits.policies import split_sha256
 from voxemo.steps.compare import compare_runs
 from voxemo.steps.infer import InferResult, infer_run

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from voxemo_example import toy
 
 from voxemo.catalog import lookup
 from voxemo.catalog.lookup import read_document
@@ -31,7 +32,6 @@ from voxemo.corpora import parsers
 from voxemo.corpora.new_card import FILL_IN, CardFacts, card_toml, draft_card, map_codes
 from voxemo.corpora.prepare import Subset
 from voxemo.corpora.tree import CorpusTree
-from voxemo.demo import toy
 from voxemo.steps.new_corpus import NewCorpus, new_corpus
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.prepare import PrepareResult, prepare_corpus

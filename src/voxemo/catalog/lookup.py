@@ -194,6 +194,30 @@ def label_table() -> LabelTable:
 
 # --- models ------------------------------------------------------------------------------------------------------
 
+IN_PACKAGE = "package:"
+
+
+def checkpoint_folder(repository: str | None) -> Path | None:
+    """The folder that a model card's ``repository`` names on this machine; None for a hub id and for no repository.
+
+    A card of a model that is installed with a package names its folder there: ``package:voxemo.demo.tiny/checkpoint``.
+
+    Raises:
+        CardError: the package is not installed, or has no such folder.
+    """
+    if repository is None:
+        return None
+    if repository.startswith(IN_PACKAGE):
+        package, _, name = repository.removeprefix(IN_PACKAGE).partition("/")
+        try:
+            folder = Path(str(files(package))) / name
+        except ModuleNotFoundError as cause:
+            raise CardError(repository, [f"the package {package!r} is not installed"], hint="Install it.") from cause
+        if not folder.is_dir():
+            raise CardError(repository, [f"{package} has no folder {name!r}"], hint="Install the package again.")
+        return folder
+    return Path(repository) if Path(repository).is_dir() else None
+
 
 def model_names() -> tuple[str, ...]:
     """Every built-in model card, sorted."""

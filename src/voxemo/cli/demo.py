@@ -10,19 +10,20 @@ from voxemo.cli.report import show_report
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", help="Where corpus, workspace, run and scoreboard go.")] = Path(
+    folder: Annotated[Path, typer.Option("--folder", help="Where workspace, run and scoreboard go.")] = Path(
         "demo-workspace"
     ),
     as_json: JsonOption = False,
 ) -> None:
-    """Make a small synthetic corpus and carry it through every step to a scoreboard. Needs nothing but this package."""
+    """Ask a small speech LLM about a small synthetic corpus, through every step to a scoreboard. Downloads nothing."""
     from voxemo.steps.demo import run_demo
 
     if not as_json:
         say(
-            "A toy corpus of tones (not speech) and the acoustic baseline, a supervised reference: this shows the line,"
+            "voxemo-tiny, a speech LLM of 4 million parameters, answers ten prompts about each clip of the corpus demo:"
         )
-        say("not a speech LLM. Same steps as for any corpus: prepare, split, train, plan, ask, read, score, report.")
+        say("504 clips of synthetic speech. The same steps as for any model and corpus, in two or three minutes:")
+        say("prepare, split, plan, ask, read the answers, score, report.")
     result = run_demo(folder, bar=lambda title, unit: progress(title, unit=unit, quiet=as_json))
     show_report(
         [result.run],
@@ -31,4 +32,6 @@ def demo(
         beside={"run": result.run, "n_scored": result.score.n_scored},
     )
     if not as_json:
+        say("Synthetic speech: the scores show how the benchmark works and say nothing about people's speech.")
+        say(f"Read first: {shown_path(folder / 'report' / 'scoreboard.md')}")
         say(f"Everything is in {shown_path(folder)}. Next: voxemo prepare CORPUS --root FOLDER (voxemo list corpus).")

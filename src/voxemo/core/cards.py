@@ -354,7 +354,7 @@ class ModelCard(Document):
     architecture: str | None = None
     """The transformers class named in the checkpoint's configuration."""
     repository: str | None = None
-    """Hub id, or a folder on disk."""
+    """Hub id, folder on disk, or a folder of an installed package (``package:voxemo.demo.tiny/checkpoint``)."""
     revision: str | None = None
     """Commit of the repository; None means that the card does not pin one, and the disclosure says so."""
     dtype: Literal["bfloat16", "float16", "float32"] | None = None

@@ -46,8 +46,8 @@ def fold_cards(
         RunError: a fold's model has not been trained on this split, or was trained on clips that would be tested.
     """
     card = lookup.model_card(model)
-    if card.repository is not None and Path(card.repository).is_dir():
-        return {EVERY_FOLD: _local_checkpoint(workspace, card, Path(card.repository))}
+    if (folder := lookup.checkpoint_folder(card.repository)) is not None:
+        return {EVERY_FOLD: _local_checkpoint(workspace, card, folder)}
     if card.repository is not None and card.repository.startswith(("/", "./", "../", "~")):
         raise RunError(
             f"The card of {card.model_id} names the checkpoint folder {card.repository!r}, which is not there. "
@@ -97,11 +97,32 @@ def _given_card(
 
 def _local_checkpoint(workspace: Workspace, card: ModelCard, folder: Path) -> ModelCard:
     """The card of a checkpoint on this machine's disk as a run may name it: by content, not by path."""
+    assert card.repository is not None
+    shipped = card.repository.startswith(lookup.IN_PACKAGE)
     named = card.model_copy(
-        update={"repository": folder.resolve().name, "revision": card.revision or checkpoint_revision(folder)}
+        update={
+            "repository": card.repository if shipped else folder.resolve().name,
+            "revision": card.revision or checkpoint_revision(folder),
+        }
     )
     remember_model(workspace, named, folder)
     return named
+
+
+def check_shipped(card: ModelCard) -> None:
+    """Refuse a model that is installed with a package in another version than the one that was planned for.
+
+    Raises:
+        RunError: the package was changed since the run was planned.
+    """
+    if card.repository is None or not card.repository.startswith(lookup.IN_PACKAGE):
+        return
+    folder = lookup.checkpoint_folder(card.repository)
+    if folder is None or checkpoint_revision(folder) != card.revision:
+        raise RunError(
+            f"{card.model_id} as it is installed now ({card.repository}) is not the one that this run was planned for. "
+            "Plan a new run, or install the version of before."
+        )
 
 
 def training_kind(card: ModelCard, corpus_id: str) -> TrainingKind:

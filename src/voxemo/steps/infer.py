@@ -19,6 +19,7 @@ from voxemo.core.cards import RunManifest
 from voxemo.core.errors import AnswerFileError, AudioError, RunError
 from voxemo.core.ids import sha256_text
 from voxemo.core.types import Generation, Response, Utterance
+from voxemo.steps.fold_models import check_shipped
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
 from voxemo.store.files import write_json
@@ -124,6 +125,7 @@ def infer_run(
                 backend: Backend = ScriptedBackend(given)
             else:
                 card = session.cards[model_sha256]
+                check_shipped(card)
                 options = dict(backend_options or {})
                 if card.training is not None:
                     options["folder"] = model_folder(workspace, card)

@@ -21,6 +21,7 @@ from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.backends.local.clips import n_samples
 from voxemo.backends.local.families import FAMILIES, find_family
 from voxemo.backends.local.families.base import Family
+from voxemo.catalog.lookup import IN_PACKAGE, checkpoint_folder
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError, listing
 
@@ -43,7 +44,8 @@ def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_
     """Load the checkpoint of a card, in evaluation mode, and check that it is what the card declares.
 
     Args:
-        card: ``repository`` is a folder, relative to the working folder, or a hub id, taken at ``revision``.
+        card: ``repository`` is a folder, relative to the working folder, one of an installed package, or a hub id,
+            taken at ``revision``.
         device: torch's name of a device; the GPU if there is one, else the CPU, when None.
         dtype: one of ``DTYPES``; the card's when None, and the checkpoint's own when the card names none.
         trust_remote_code: run code that the checkpoint brings.
@@ -118,6 +120,8 @@ def _check_card(card: ModelCard) -> None:
 def _repository(card: ModelCard) -> str:
     if card.repository is None:
         raise BackendError(f"The card of {card.model_id!r} names no repository. Set it to a hub id or to a folder.")
+    if card.repository.startswith(IN_PACKAGE):
+        return str(checkpoint_folder(card.repository))
     is_hub_id = re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", card.repository) is not None
     if not is_hub_id and not Path(card.repository).is_dir():
         raise BackendError(

@@ -116,7 +116,7 @@ def learn_answering(
                 loss = dialogue_loss(model, batch, [outputs[i] for i in clips[places]], device)
                 optimiser.step(loss)
                 done += 1
-                on_step(done, float(loss))
+                on_step(done, float(loss.detach()))
                 if done == n_steps:
                     model.eval()
                     return

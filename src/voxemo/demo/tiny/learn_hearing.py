@@ -139,7 +139,7 @@ def learn_hearing(
             loss = _loss(tower, projector, heads, features, targets, indices, device)
             optimiser.step(loss)
             done += 1
-            on_step(done, float(loss))
+            on_step(done, float(loss.detach()))
             if done == n_steps:
                 break
     tower.eval()

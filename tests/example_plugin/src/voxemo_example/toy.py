@@ -1,13 +1,13 @@
-"""A toy corpus of tones with emotion-like prosody, made on the spot: synthetic, and named so everywhere.
+"""A toy corpus of tones with emotion-like prosody, made on the spot, for tests of what is done with any corpus.
 
-It is no speech. It gives every step of the line real files to work on where no corpus may be shipped: audio to decode,
-speakers to divide, and listeners who disagree. It is found through the same entry point as any plugin's corpus.
+It is no speech: it has audio to decode, speakers to divide, and listeners who disagree. The corpus `demo` is for tests
+in which it matters what a model hears.
 """
 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ import soundfile
 
 from voxemo.catalog.lookup import read_document
 from voxemo.core.cards import CorpusCard
-from voxemo.core.errors import CorpusError
 from voxemo.core.types import ParsedUtterance
 from voxemo.corpora.tree import CorpusTree
 
@@ -64,31 +63,19 @@ def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
         )
 
 
-def make_toy_corpus(folder: Path, *, seed: int = 2026, on_progress: Callable[[int, int], None] | None = None) -> None:
+def make_toy_corpus(folder: Path, *, seed: int = 2026) -> None:
     """Write the toy corpus: 12 voices x 4 labels x 5 takes as wav files, and ``votes.csv``.
 
     Args:
         folder: made if needed; files of an earlier call are replaced.
         seed: gives the same prosody and votes on any machine.
-        on_progress: called with (clips done, clips in all).
-
-    Raises:
-        CorpusError: the folder may not be written.
     """
-    try:
-        _write_clips(folder, seed, on_progress)
-    except (OSError, soundfile.SoundFileError) as cause:
-        raise CorpusError(f"The toy corpus cannot be written to {folder} ({cause}). Choose another folder.") from cause
-
-
-def _write_clips(folder: Path, seed: int, on_progress: Callable[[int, int], None] | None) -> None:
     rng = np.random.default_rng(seed)
     clips = folder / "clips"
     clips.mkdir(parents=True, exist_ok=True)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["clip", "label", "votes"])
-    total, done = N_VOICES * len(CENTRES) * CLIPS_PER_LABEL, 0
     bias = rng.normal(0, 0.5, (N_LISTENERS, len(CENTRES)))
     for voice in range(N_VOICES):
         base_hz = float(rng.uniform(95, 240))
@@ -101,9 +88,6 @@ def _write_clips(folder: Path, seed: int, on_progress: Callable[[int, int], None
                 soundfile.write(clips / f"{name}.wav", samples, SAMPLE_RATE_HZ, subtype="PCM_16")
                 for heard, n in zip(CENTRES, _votes(prosody, bias, rng), strict=True):
                     writer.writerow([name, heard, int(n)])
-                done += 1
-                if on_progress:
-                    on_progress(done, total)
     (folder / "votes.csv").write_text(table.getvalue(), encoding="utf-8")
 
 
