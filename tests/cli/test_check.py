@@ -102,7 +102,7 @@ def test_a_folder_of_another_kind_is_no_reason_to_offer_prepare(voxemo: Command,
     done = voxemo("check", "toy", "--root", tmp_path / "photos")
 
     assert done.code == 1
-    assert done.out.startswith("Toy tones: no utterance was read\n")
+    assert done.out.startswith("Toy tones (synthetic): no utterance was read\n")
     assert "found an empty folder" in " ".join(done.out.split())
     assert "--partial" not in done.out
 

@@ -328,7 +328,7 @@ def test_speakers_that_nobody_tells_apart_are_unknown(n: int, told: str) -> None
 
     first, *_ = header_lines(lookup.corpus_card("toy"), report | {"voted": {}, "excluded": {}})
 
-    assert first == f"Toy tones: 1 utterance, {told}"
+    assert first == f"Toy tones (synthetic): 1 utterance, {told}"
 
 
 def test_run_does_not_ask_for_the_scores_that_it_makes_itself(voxemo: Command, prepared: Path) -> None:

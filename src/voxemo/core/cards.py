@@ -252,7 +252,7 @@ class CorpusCard(Document):
     elicitation: Literal["scripted", "spontaneous", "mixed", "unknown"]
     recording: Literal["studio", "podcast", "tv", "talkshow", "online_media", "unknown"]
     synthetic: bool = False
-    """Made by a program. Never ranked beside real corpora."""
+    """Made by a program, which the name says too. Never ranked beside real corpora."""
     label_sources: tuple[LabelSource, ...] = Field(min_length=1)
     gold: LabelSource
     """The label source that hard scores use by default."""
@@ -284,6 +284,8 @@ class CorpusCard(Document):
         unknown = sorted(set(self.expected.per_label) - set(self.labels.names))
         if unknown:
             raise ValueError(f"expected.per_label counts labels {unknown} that labels.names lacks")
+        if self.synthetic and "synthetic" not in self.name:
+            raise ValueError("a synthetic corpus says so in its name, which every table and report shows")
         return self
 
     def label_set(self, table: LabelTable) -> LabelSet:

@@ -112,7 +112,6 @@ class Board:
 
     corpus_id: str
     corpus_name: str
-    synthetic: bool
     partition: str
     split_id: str
     split_source: str
@@ -141,8 +140,7 @@ class Board:
             if self.vote_rule is None
             else f"soft labels, votes counted {self.vote_rule!r}"
         )
-        made = " (synthetic)" if self.synthetic else ""
-        return f"{self.corpus_name}{made} · {self.partition} · {labels} · {self.reading} reading"
+        return f"{self.corpus_name} · {self.partition} · {labels} · {self.reading} reading"
 
     @property
     def run_notes(self) -> tuple[str, ...]:
@@ -291,7 +289,6 @@ def _board(
     return Board(
         corpus_id=first.corpus_card.corpus_id,
         corpus_name=first.corpus_card.name,
-        synthetic=first.corpus_card.synthetic,
         partition=partition,
         split_id=first.split.split_id,
         split_source=first.split.source,

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from voxemo.steps.corpora import root_or_shipped
 from voxemo.steps.prepare import prepare_corpus
 from voxemo.steps.run import ProgressBar, RunResult, run_line
 from voxemo.store.layout import Workspace
@@ -22,7 +21,7 @@ def run_demo(folder: Path, *, bar: ProgressBar) -> RunResult:
     """
     workspace = Workspace(folder / "workspace")
     with bar("reading audio", "clips") as on_progress:
-        prepare_corpus(workspace, CORPUS, root_or_shipped(CORPUS, None), on_progress=on_progress)
+        prepare_corpus(workspace, CORPUS, on_progress=on_progress)
     return run_line(
         workspace,
         folder / "runs",

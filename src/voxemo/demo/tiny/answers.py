@@ -156,6 +156,7 @@ def answer(heard: Heard, variant: PromptVariant, *, as_distribution: bool, label
     return "\n".join(lines)
 
 
-def cue_words() -> list[str]:
-    """Every word that a caption may describe a clip with."""
-    return [word for facts in _facts()["cues"].values() for word in facts["words"]]
+def cue_words(measure: str | None = None) -> list[str]:
+    """The words that a caption may describe a measure with, from the lowest values up; of every measure when None."""
+    chosen = _facts()["cues"].values() if measure is None else [_facts()["cues"][measure]]
+    return [word for facts in chosen for word in facts["words"]]
