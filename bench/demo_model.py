@@ -134,17 +134,17 @@ def show_scores(run: Path, *, title: str) -> None:
     )
     rows = []
     for (system, form), part in scores.group_by("system_id", "form", maintain_order=True):
-        metric = "ua" if form == "hard" else "jsd"
+        metric = "unweighted_accuracy" if form == "hard" else "jsd"
         policy = "wrong" if form == "hard" else "uniform"
         chosen = part.filter((pl.col("metric") == metric) & (pl.col("failure_policy") == policy))
         if chosen.height:
             row = chosen.row(0, named=True)
-            scale = 100 if metric == "ua" else 1
+            scale = 100 if metric == "unweighted_accuracy" else 1
             rows.append(
                 {
                     "system": system,
                     "form": form,
-                    "metric": "UA %" if metric == "ua" else "JSD",
+                    "metric": "UA %" if metric == "unweighted_accuracy" else "JSD",
                     "value": f"{scale * row['value']:.3g}",
                     "95 %": f"{scale * row['ci_low']:.3g} to {scale * row['ci_high']:.3g}"
                     if row["ci_low"] is not None
