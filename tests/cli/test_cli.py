@@ -546,14 +546,3 @@ def test_the_command_line_in_a_manifest_names_no_folder_of_this_machine(monkeypa
     )
 
     assert command_line() == "voxemo infer r --model card.toml --runs=runs --shard 3/16"
-
-
-def test_demo_ends_with_a_scoreboard_and_the_same_again(voxemo: Command, tmp_path: Path) -> None:
-    first = voxemo("demo", "--folder", tmp_path / "demo")
-    board = (tmp_path / "demo" / "report" / "scoreboard.csv").read_bytes()
-    again = voxemo("demo", "--folder", tmp_path / "demo")
-
-    assert first.code == again.code == 0
-    assert "not a speech LLM" in first.out
-    assert "acoustic-baseline" in first.out
-    assert (tmp_path / "demo" / "report" / "scoreboard.csv").read_bytes() == board

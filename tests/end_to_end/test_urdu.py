@@ -2,19 +2,14 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tiny_checkpoints import build_qwen2_audio, tiny_card
-from voxemo.catalog import lookup
-from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
 
@@ -98,59 +93,15 @@ def test_a_part_of_a_corpus_is_reported_as_incomplete_and_goes_on_only_when_told
     assert report["n_utterances"] == 308
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-
-
-def test_a_tiny_qwen2_audio_is_killed_half_way_resumes_and_scores(
-    voxemo: Command, environment: dict[str, str], prepared: dict[str, object], home: Path
+def test_the_built_in_speech_llm_answers_real_recordings_in_a_form_that_can_be_read(
+    voxemo: Command, prepared: dict[str, object], home: Path
 ) -> None:
-    checkpoint = build_qwen2_audio(home / "tiny")
-    card = home / "tiny.json"
-    card.write_text(tiny_card(checkpoint, "qwen2-audio").model_dump_json(), encoding="utf-8")
-    words = ("--corpus", "urdu", "--model", card, "--form", "both", "--max-new-tokens", "8")
-    run = home / json.loads(voxemo("plan", *words, "--json"))["run"]
-    responses = RunPaths(run).responses
+    words = ("run", "--corpus", "urdu", "--model", "voxemo-tiny", "--prompt", "direct", "--prompt", "caption", "--json")
+    run = home / json.loads(voxemo(*words))["run"]
 
-    process = subprocess.Popen(
-        command("infer", run, "--batch-size", "20"), cwd=home, env=environment, stderr=subprocess.DEVNULL
-    )
-    wait_until(lambda: len(read_journal(responses).responses) >= 400, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    before = read_journal(responses)
-    assert 400 <= len(before.responses) < 1000
-
-    resumed = json.loads(voxemo("infer", run, "--batch-size", "20", "--json"))
-    after = read_journal(responses)
-
-    assert resumed["n_before"] == len(before.responses)
-    assert len(after.responses) == 1000
-    assert after.n_duplicates == 0
-    assert all(after.responses[name] == response for name, response in before.responses.items())
-
-    voxemo("parse", run)
-    voxemo("score", run, "--resamples", "50")
     counts = read_manifest(run).counts
-    scores = pl.read_parquet(RunPaths(run).scores)
-    assert counts["planned"] == counts["answered"] == 1000
-    # Random weights say nothing readable: every failure is counted, none is hidden.
-    assert counts["strict.failed"] > 900
-    failed = scores.filter(
-        pl.col("metric") == "failure_rate", pl.col("reading") == "strict", pl.col("fold_id") == "mean"
-    )
-    assert set(failed["system_id"]) >= set(lookup.prompt_names())
-    assert failed["value"].min() is not None
-
-    # The same questions asked without interruption, in other batches: the same answers.
-    few = home / json.loads(voxemo("plan", *words, "--limit", "4", "--json"))["run"]
-    voxemo("infer", few, "--batch-size", "3")
-    uninterrupted = read_journal(RunPaths(few).responses).responses
-    assert len(uninterrupted) == 40
-    assert {name: r.text for name, r in uninterrupted.items()} == {
-        name: after.responses[name].text for name in uninterrupted
-    }
-
-    assert str(home) not in RunPaths(run).manifest.read_text(encoding="utf-8")
+    predictions = pl.read_parquet(RunPaths(run).predictions).filter(pl.col("reading") == "strict")
+    assert counts["planned"] == counts["answered"] == 200
+    # It never heard a person, so its labels may be wrong; they are labels all the same.
+    assert (predictions["status"] != "failed").mean() >= 0.9
+    assert predictions["label"].n_unique() > 2

@@ -1,4 +1,4 @@
-"""Each clip encoded once, its questions in padded batches through ``generate``, answers in the order asked.
+"""Each clip encoded once and its shared beginning of all prompts read once; then prompt by prompt over many clips.
 
 In float32 a batch answers token for token as single questions do. The order of questions, and what stands beside a
 question, never decide an answer.
@@ -7,6 +7,7 @@ question, never decide an answer.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from voxemo.audio.load import SAMPLE_RATE_HZ
@@ -21,6 +22,7 @@ try:
     import torch
     import transformers
 
+    from voxemo.backends.local.cache import empty_cache, rows_of
     from voxemo.backends.local.hearing import Hearing
     from voxemo.backends.local.loading import load_model, render_chat
 except ModuleNotFoundError as missing:
@@ -49,18 +51,19 @@ SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
 """Recorded even when off: a checkpoint's own values for them are what greedy decoding must not meet."""
 
 
-QUESTIONS_PER_ROW = 10
-"""Questions in a call for each row of a batch: a voted corpus asks ten about a clip, and like ones go together."""
+QUESTIONS_PER_CLIP = 10
+"""Questions in a call for each clip of a batch: a voted corpus asks ten about a clip."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """A question whose clip was heard."""
+class _Heard:
+    """A clip as the model heard it, with the questions about it."""
 
-    question: Question
     clip: FittedClip
-    heard: Any
-    """The clip's embeddings, shape (n_audio_tokens, width)."""
+    embeddings: Any
+    """Shape (n_audio_tokens, width)."""
+    asked: Sequence[tuple[int, Question]]
+    """Places in the call, and questions."""
 
 
 class LocalBackend:
@@ -110,8 +113,8 @@ class LocalBackend:
 
     @property
     def questions_per_call(self) -> int:
-        """Some batches' worth, so that every batch can be of like questions."""
-        return QUESTIONS_PER_ROW * self._batch_size
+        """A batch of clips with all their questions."""
+        return QUESTIONS_PER_CLIP * self._batch_size
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
@@ -124,34 +127,30 @@ class LocalBackend:
         """
         if any(question.form == "likelihood" for question in questions):
             raise BackendError("The local backend writes answers; it does not give the likelihood form's label scores.")
-        clips = {question.audio_key: question for question in questions}
-        fitted = {key: self._fit(question) for key, question in clips.items()}
-        heard = self._hear({key: clip for key, clip in fitted.items() if isinstance(clip, FittedClip)})
+        by_clip: dict[str, list[tuple[int, Question]]] = {}
+        for place, question in enumerate(questions):
+            by_clip.setdefault(question.audio_key, []).append((place, question))
         responses: dict[int, Response] = {}
-        asked: dict[int, _Asked] = {}
-        for position, question in enumerate(questions):
-            clip = fitted[question.audio_key]
-            if isinstance(clip, RefusedClip):
-                responses[position] = Response(
+        fitted: dict[str, FittedClip] = {}
+        for key, asked in by_clip.items():
+            clip = self._fit(asked[0][1])
+            if isinstance(clip, FittedClip):
+                fitted[key] = clip
+                continue
+            for place, question in asked:
+                responses[place] = Response(
                     request_id=question.request_id, finish="error", error=clip.reason, error_kind="permanent"
                 )
-            else:
-                asked[position] = _Asked(question, clip, heard[question.audio_key])
-        # Like questions end at like lengths, and clips of one length waste little on padding.
-        order = sorted(
-            asked,
-            key=lambda p: (
-                asked[p].question.form,
-                asked[p].question.variant_id,
-                len(asked[p].question.prompt),
-                -asked[p].clip.samples.size,
-                asked[p].question.audio_key,
-            ),
-        )
-        for start in range(0, len(order), self._batch_size):
-            positions = order[start : start + self._batch_size]
-            responses.update(zip(positions, self._answer_batch([asked[p] for p in positions]), strict=True))
-        return [responses[position] for position in range(len(questions))]
+        # Clips of one length waste little on padding; the longest first, so that memory runs out early.
+        keys = sorted(fitted, key=lambda key: (-fitted[key].samples.size, key))
+        heard = [
+            _Heard(fitted[key], embeddings, by_clip[key])
+            for key, embeddings in zip(keys, self._hear({key: fitted[key] for key in keys}), strict=True)
+        ]
+        prompts = self._tokenise({question.prompt: question for question in questions})
+        for start in range(0, len(heard), self._batch_size):
+            self._answer_clips(heard[start : start + self._batch_size], prompts, responses)
+        return [responses[place] for place in range(len(questions))]
 
     def effective(self) -> Mapping[str, Any]:
         """What is in force, read back from the loaded model and from the configuration that ``generate`` is given."""
@@ -170,7 +169,7 @@ class LocalBackend:
             else None,
             "attention": self._model.config._attn_implementation,
             "batch_size": self._batch_size,
-            "padding_side": self._family.padding_side,
+            "padding_side": "left",
             "generation": {
                 name: value
                 for name, value in self._model.generation_config.to_dict().items()
@@ -193,8 +192,8 @@ class LocalBackend:
             return RefusedClip(str(cause))
         return fit_clip(samples, self._card.audio)
 
-    def _hear(self, clips: Mapping[str, FittedClip]) -> dict[str, Any]:
-        """Embeddings by audio key, each clip's as many as its length gives."""
+    def _hear(self, clips: Mapping[str, FittedClip]) -> list[Any]:
+        """Embeddings of each clip, as many as its length gives."""
         embeddings = self._hearing.embed([clip.samples for clip in clips.values()])
         for (key, clip), heard in zip(clips.items(), embeddings, strict=True):
             n_due = self._family.n_audio_tokens(clip.samples.size)
@@ -204,70 +203,119 @@ class LocalBackend:
                     f"where it should give {n_due}: the model would not hear what was recorded. Check that the "
                     "checkpoint's processor files belong to it."
                 )
-        return dict(zip(clips, embeddings, strict=True))
+        return embeddings
 
-    def _answer_batch(self, asked: Sequence[_Asked]) -> list[Response]:
-        """Answer together; in two halves where that does not fit into memory."""
-        try:
-            return self._generate(asked)
-        except torch.cuda.OutOfMemoryError as cause:
-            if len(asked) == 1:
-                seconds = asked[0].clip.samples.size / SAMPLE_RATE_HZ
+    def _tokenise(self, prompts: Mapping[str, Question]) -> "_Prompts":
+        """Token ids of each prompt's chat, with one audio token for any clip."""
+        tokens: dict[str, list[int]] = {}
+        placeholder = self._processor.audio_token
+        for prompt, question in prompts.items():
+            chat = render_chat(self._processor, prompt)
+            if chat.count(placeholder) != 1:
                 raise BackendError(
-                    f"{self._card.model_id} ran out of memory on {self._model.device} with one question about a "
-                    f"clip of {seconds:.1f} s. Use a device with more memory, or a smaller dtype than "
+                    f"The prompt of variant {question.variant_id!r} holds {placeholder!r}, which "
+                    f"{self._card.model_id} takes for audio. Write the prompt without it."
+                )
+            tokens[prompt] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
+        return _Prompts.of(tokens, audio_token=self._model.config.audio_token_id)
+
+    def _answer_clips(self, heard: Sequence[_Heard], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+        """Answer all questions about clips; about one half after the other where that does not fit into memory."""
+        try:
+            self._answer_together(heard, prompts, responses)
+            return
+        except torch.cuda.OutOfMemoryError as cause:
+            if len(heard) == 1:
+                seconds = heard[0].clip.samples.size / SAMPLE_RATE_HZ
+                raise BackendError(
+                    f"{self._card.model_id} ran out of memory on {self._model.device} with a single clip of "
+                    f"{seconds:.1f} s. Use a device with more memory, or a smaller dtype than "
                     f"{_name(self._model.dtype)}."
                 ) from cause
         # Outside the handler: the exception's traceback holds the tensors that did not fit.
         torch.cuda.empty_cache()
-        middle = (len(asked) + 1) // 2
-        return self._answer_batch(asked[:middle]) + self._answer_batch(asked[middle:])
+        middle = (len(heard) + 1) // 2
+        self._answer_clips(heard[:middle], prompts, responses)
+        self._answer_clips(heard[middle:], prompts, responses)
 
-    def _generate(self, asked: Sequence[_Asked]) -> list[Response]:
+    def _answer_together(self, heard: Sequence[_Heard], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+        """Read what all prompts begin with, once for each clip; then answer prompt by prompt."""
+        rows: dict[str, list[tuple[int, int, Question]]] = {}
+        for row, one in enumerate(heard):
+            for place, question in one.asked:
+                if place not in responses:
+                    rows.setdefault(question.prompt, []).append((row, place, question))
+        with torch.inference_mode():
+            prefix = self._read_prefix(heard, prompts)
+            for prompt, asked in sorted(rows.items()):
+                for start in range(0, len(asked), self._batch_size):
+                    batch = asked[start : start + self._batch_size]
+                    answered = self._answer_prompt(
+                        prefix, prompts.suffixes[prompt], [(heard[row], row, question) for row, _, question in batch]
+                    )
+                    responses.update(zip((place for _, place, _ in batch), answered, strict=True))
+
+    def _read_prefix(self, heard: Sequence[_Heard], prompts: "_Prompts") -> "_Prefix":
+        device = self._model.device
+        expanded = [prompts.prefix_for(len(one.embeddings)) for one in heard]
+        width = max(map(len, expanded))
+        tokens = torch.full((len(heard), width), self._decoding.pad_token_id)
+        mask = torch.zeros_like(tokens)
+        for row, prefix in enumerate(expanded):
+            tokens[row, width - len(prefix) :] = torch.tensor(prefix)
+            mask[row, width - len(prefix) :] = 1
+        tokens, mask = tokens.to(device), mask.to(device)
+        embeddings = self._model.get_input_embeddings()(tokens)
+        audio = (tokens == self._model.config.audio_token_id)[..., None]
+        spoken = torch.cat([one.embeddings for one in heard]).to(embeddings.dtype)
+        cache = empty_cache(self._model.config.get_text_config().num_hidden_layers)
+        self._model.model.language_model(
+            inputs_embeds=embeddings.masked_scatter(audio, spoken),
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return _Prefix(tokens, mask, cache)
+
+    def _answer_prompt(
+        self, prefix: "_Prefix", suffix: Sequence[int], asked: Sequence[tuple[_Heard, int, Question]]
+    ) -> list[Response]:
         started = time.perf_counter()
-        prompts = [self._prompt_tokens(one) for one in asked]
-        tokens = self._new_tokens(asked, prompts)
-        texts = [
-            # The default mends blanks before punctuation, which is not for us to do.
-            self._processor.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-            for row in tokens
-        ]
+        rows = [row for _, row, _ in asked]
+        own = torch.tensor(suffix, device=self._model.device).expand(len(rows), -1)
+        inputs = {
+            "input_ids": torch.cat([prefix.tokens[rows], own], dim=1),
+            "attention_mask": torch.cat([prefix.mask[rows], torch.ones_like(own)], dim=1),
+            "past_key_values": rows_of(prefix.cache, rows),
+        }
+        tokens = self._new_tokens(inputs, request_id=asked[0][2].request_id)
         latency_s = (time.perf_counter() - started) / len(asked)
         return [
             Response(
-                request_id=one.question.request_id,
-                text=text,
-                finish="stop" if row and row[-1] in self._stop_ids else "length",
-                n_prompt_tokens=len(prompt),
-                n_new_tokens=len(row),
+                request_id=question.request_id,
+                # The default mends blanks before punctuation, which is not for us to do.
+                text=self._processor.tokenizer.decode(
+                    answer, skip_special_tokens=True, clean_up_tokenization_spaces=False
+                ),
+                finish="stop" if answer and answer[-1] in self._stop_ids else "length",
+                n_prompt_tokens=n_prompt_tokens,
+                n_new_tokens=len(answer),
                 latency_s=latency_s,
-                audio_handling=one.clip.handling,
+                audio_handling=heard.clip.handling,
             )
-            for one, prompt, row, text in zip(asked, prompts, tokens, texts, strict=True)
+            for (heard, _, question), answer, n_prompt_tokens in zip(
+                asked, tokens, inputs["attention_mask"].sum(1).tolist(), strict=True
+            )
         ]
 
-    def _prompt_tokens(self, one: _Asked) -> list[int]:
-        """Token ids of the chat, with as many audio tokens as the clip gives."""
-        chat = render_chat(self._processor, one.question.prompt)
-        placeholder = self._processor.audio_token
-        if chat.count(placeholder) != 1:
-            raise BackendError(
-                f"The prompt of variant {one.question.variant_id!r} holds {placeholder!r}, which "
-                f"{self._card.model_id} takes for audio. Write the prompt without it."
-            )
-        tokens: list[int] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
-        place = tokens.index(self._model.config.audio_token_id)
-        return [*tokens[:place], *[tokens[place]] * len(one.heard), *tokens[place + 1 :]]
-
-    def _new_tokens(self, asked: Sequence[_Asked], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    def _new_tokens(self, inputs: Mapping[str, Any], *, request_id: str) -> list[list[int]]:
         """Answer tokens of each row, up to and with its first stop token."""
         check = FirstLogits(dtype=_name(self._model.dtype), device=str(self._model.device))
         device = self._model.device
-        with torch.inference_mode(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             if self._generation.do_sample:
-                request_id = asked[0].question.request_id
                 torch.manual_seed(int(sha256_text(f"{self._generation.seed}:{request_id}")[:15], 16))
-            inputs = self._inputs(asked, prompts)
             rows = self._model.generate(
                 **inputs,
                 generation_config=self._decoding,
@@ -276,26 +324,40 @@ class LocalBackend:
         answers = rows[:, inputs["input_ids"].shape[1] :].tolist()
         return [_until_stop(row, self._stop_ids) for row in answers]
 
-    def _inputs(self, asked: Sequence[_Asked], prompts: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Embeddings of the prompts with what was heard in its place, and the mask, padded on the family's side."""
-        device = self._model.device
-        width = max(map(len, prompts))
-        tokens = torch.full((len(prompts), width), self._decoding.pad_token_id)
-        mask = torch.zeros_like(tokens)
-        for row, prompt in enumerate(prompts):
-            place = slice(width - len(prompt), None) if self._family.padding_side == "left" else slice(len(prompt))
-            tokens[row, place] = torch.tensor(prompt)
-            mask[row, place] = 1
-        tokens = tokens.to(device)
-        embeddings = self._model.get_input_embeddings()(tokens)
-        audio = (tokens == self._model.config.audio_token_id)[..., None]
-        heard = torch.cat([one.heard for one in asked]).to(embeddings.dtype)
-        return {
-            # For a repetition penalty, which counts the prompt's tokens too.
-            "input_ids": tokens,
-            "inputs_embeds": embeddings.masked_scatter(audio, heard),
-            "attention_mask": mask.to(device),
-        }
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prefix:
+    """What all prompts begin with, as read about each clip of a batch; padded on the left."""
+
+    tokens: Any
+    """Shape (n_clips, n_tokens)."""
+    mask: Any
+    cache: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompts:
+    """Prompts as token ids: the beginning that they share, up to and beyond the audio, and the rest of each."""
+
+    prefix: Sequence[int]
+    """With one audio token."""
+    suffixes: Mapping[str, Sequence[int]]
+    """By prompt text; one token or more."""
+    audio_token: int
+
+    @classmethod
+    def of(cls, tokens: Mapping[str, Sequence[int]], *, audio_token: int) -> "_Prompts":
+        """Divide prompts after the longest beginning that they share, found in token ids and not in text."""
+        columns = zip(*tokens.values(), strict=False)
+        n_shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+        n_shared = min(n_shared, min(map(len, tokens.values()), default=1) - 1)
+        prefix = next(iter(tokens.values()), [])[:n_shared]
+        return cls(prefix, {prompt: ids[n_shared:] for prompt, ids in tokens.items()}, audio_token)
+
+    def prefix_for(self, n_audio_tokens: int) -> list[int]:
+        """The beginning with as many audio tokens as a clip gives."""
+        place = list(self.prefix).index(self.audio_token)
+        return [*self.prefix[:place], *[self.audio_token] * n_audio_tokens, *self.prefix[place + 1 :]]
 
 
 class FirstLogits:

@@ -13,7 +13,6 @@ def _all_windows_s(processor: Any) -> float:
 AUDIO_FLAMINGO3 = Family(
     family_id="audio-flamingo-3",
     architecture="AudioFlamingo3ForConditionalGeneration",
-    padding_side="left",
     min_audio_tokens=1,
     n_audio_tokens=whisper_audio_tokens,
     longest_s=_all_windows_s,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 SAMPLES_PER_FRAME = 160
 """Samples between two mel frames of a Whisper feature extractor."""
@@ -30,8 +30,6 @@ class Family:
     """The ``family`` of model cards."""
     architecture: str
     """The transformers class that a checkpoint of this family names in ``config.architectures``."""
-    padding_side: Literal["left", "right"]
-    """Where prompts of one batch are filled up. The wrong side changes answers without an error."""
     min_audio_tokens: int
     """Fewest audio tokens that the model can hear."""
     n_audio_tokens: Callable[[int], int]

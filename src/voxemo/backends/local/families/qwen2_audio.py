@@ -12,7 +12,6 @@ def _window_s(processor: Any) -> float:
 QWEN2_AUDIO = Family(
     family_id="qwen2-audio",
     architecture="Qwen2AudioForConditionalGeneration",
-    padding_side="left",
     # A batch in which no clip has two audio tokens is taken for one of the old, unexpanded kind: generate then fails.
     min_audio_tokens=2,
     n_audio_tokens=whisper_audio_tokens,

@@ -1,0 +1,60 @@
+"""Keys and values of a prefix that many questions share, and of the answers that grow after it.
+
+transformers' own cache copies all that is there for every new token; this one has room ahead.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, DynamicLayer
+
+ROOM = 64
+"""Tokens that a layer grows by when it is full."""
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of one layer: views of larger tensors, shape (n_rows, n_heads, n_tokens, head_dim)."""
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Begin with no tokens."""
+        super().lazy_initialization(key_states, value_states)
+        n_rows, n_heads, _, width = key_states.shape
+        self._store_keys = key_states.new_empty(n_rows, n_heads, 0, width)
+        self._store_values = value_states.new_empty(n_rows, n_heads, 0, width)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write new tokens after those that are there; returns all keys and values."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if end > self._store_keys.shape[-2]:
+            self._store_keys = _grown(self._store_keys, start, end + ROOM)
+            self._store_values = _grown(self._store_values, start, end + ROOM)
+        self._store_keys[..., start:end, :] = key_states
+        self._store_values[..., start:end, :] = value_states
+        self.keys, self.values = self._store_keys[..., :end, :], self._store_values[..., :end, :]
+        return self.keys, self.values
+
+
+def _grown(store: torch.Tensor, n_used: int, n_tokens: int) -> torch.Tensor:
+    grown = store.new_empty(*store.shape[:-2], n_tokens, store.shape[-1])
+    grown[..., :n_used, :] = store[..., :n_used, :]
+    return grown
+
+
+def empty_cache(n_layers: int) -> Any:
+    """A cache of so many layers, without any tokens."""
+    return Cache(layers=[RoomyLayer() for _ in range(n_layers)])
+
+
+def rows_of(cache: Any, rows: Sequence[int]) -> Any:
+    """A cache of its own that begins with the tokens of some rows of another, in the given order."""
+    chosen = empty_cache(len(cache.layers))
+    for own, other in zip(chosen.layers, cache.layers, strict=True):
+        places = torch.tensor(rows, device=other.keys.device)
+        own.update(other.keys[places], other.values[places])
+    return chosen
