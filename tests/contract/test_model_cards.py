@@ -102,7 +102,7 @@ def test_a_model_whose_family_we_have_is_not_left_untested(card: ModelCard) -> N
     assert card.family not in FAMILIES
 
 
-def test_the_models_of_the_paper_are_tested() -> None:
+def test_the_models_of_the_paper_and_our_own_are_tested() -> None:
     tested = {card.model_id for card in CARDS if card.support == "tested"}
 
     assert tested == {"acoustic-baseline", "audio-flamingo-3", "qwen2-audio-7b-instruct", "scripted", "voxemo-tiny"}

@@ -9,8 +9,9 @@ from torch.nn import functional
 from voxemo.audio.load import Waveform
 
 DYNAMIC_RANGE = 8.0
-"""Tenths of a decibel's hundreds: values this far below the loudest, in powers of ten, are cut off."""
+"""Powers of ten: what lies further below the loudest is cut off."""
 LEAST = -10.0
+"""Power of ten of the least value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
