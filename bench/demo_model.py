@@ -25,12 +25,11 @@ from voxemo.backends.registry import create_backend
 from voxemo.catalog import lookup
 from voxemo.cli.common import progress
 from voxemo.core.labels import LabelSet
-from voxemo.core.types import Generation, PromptForm, Response
+from voxemo.core.types import REFERENCE, Generation, PromptForm, Response
 from voxemo.demo.corpus import FOLDER
 from voxemo.demo.measure import MEASURES, measure, vector
 from voxemo.demo.tiny.answers import cue_words, cues_in, describe
 from voxemo.prompts.render import render_prompt
-from voxemo.scoring.table import REFERENCE
 from voxemo.steps.demo import BATCH_SIZE, CORPUS, MODEL, run_demo
 from voxemo.steps.parse import read_response
 from voxemo.steps.plan import PlanOptions
@@ -212,7 +211,7 @@ def edits(said: Sequence[str], spoken: Sequence[str]) -> int:
 
 def show_hearing(clips: Sequence[Clip]) -> None:
     """UA with silence, and with the clip of another, in place of each clip."""
-    label_set = lookup.corpus_card(CORPUS).label_set()
+    label_set = lookup.corpus_card(CORPUS).label_set(lookup.label_table())
     order = np.random.default_rng(2026).permutation(len(clips))
     sounds: Mapping[str, Callable[[int], Waveform]] = {
         "its own": lambda place: clips[place].samples,
