@@ -52,6 +52,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/scoring.py
 	$(BIN)/python bench/corpora.py
 	$(BIN)/python bench/probing.py
+	$(BIN)/python bench/demo_model.py
 
 clean:
 	rm -rf $(VENV) demo-workspace

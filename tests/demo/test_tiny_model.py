@@ -156,7 +156,6 @@ def test_every_prompt_is_answered_in_its_own_form(
         ("surprise", "sad", "neutral", "happy", "fear", "angry"),
         ("sad", "happy"),
         ("fear", "angry", "neutral"),
-        ("bored", "calm", "disgust", "excited"),
     ],
     ids=", ".join,
 )
@@ -199,6 +198,8 @@ def test_louder_and_slower_speech_is_said_to_be_so(ask: Ask, sounds: list[Wavefo
 # --- it can be trained further -----------------------------------------------------------------------------------
 
 
+# peft asks transformers by a name that is on its way out.
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 def test_it_learns_a_new_word_in_a_few_steps_of_lora(backend: LocalBackend, sounds: list[Waveform]) -> None:
     """Taught to call angry clips *Disgust*, with adapters on the decoder's attention alone."""
     from peft import LoraConfig, get_peft_model
