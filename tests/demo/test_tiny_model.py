@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 
 from voxemo.audio.load import Waveform, load_audio
 from voxemo.backends.base import Question
 from voxemo.backends.local.engine import LocalBackend, create
+from voxemo.backends.local.hearing import Hearing
+from voxemo.backends.local.loading import load_model, render_chat
 from voxemo.catalog import lookup
 from voxemo.core.labels import LabelSet
-from voxemo.core.types import Generation, PromptForm
+from voxemo.core.types import Generation, PromptForm, Response
 from voxemo.demo.corpus import FOLDER
 from voxemo.demo.design import labels
 from voxemo.demo.tiny.batches import Optimiser
@@ -120,8 +123,6 @@ def test_the_card_does_not_claim_real_speech() -> None:
 
 
 def read(texts: Sequence[str], names: Sequence[str], form: PromptForm) -> list[str | None]:
-    from voxemo.core.types import Response
-
     label_set = LabelSet(tuple(names))
     found = [
         read_response(Response(request_id="r", text=text, finish="stop"), form, label_set, "strict") for text in texts
@@ -200,20 +201,15 @@ def test_louder_and_slower_speech_is_said_to_be_so(ask: Ask, sounds: list[Wavefo
 
 # peft asks transformers by a name that is on its way out.
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
-def test_it_learns_a_new_word_in_a_few_steps_of_lora(backend: LocalBackend, sounds: list[Waveform]) -> None:
+def test_it_learns_a_new_word_in_a_few_steps_of_lora(sounds: list[Waveform]) -> None:
     """Taught to call angry clips *Disgust*, with adapters on the decoder's attention alone."""
-    from peft import LoraConfig, get_peft_model
-
-    from voxemo.backends.local.loading import load_model, render_chat
-
     loaded = load_model(CARD, device="cpu", dtype="float32", trust_remote_code=False)
     model, processor = loaded.model, loaded.processor
     tokenizer = processor.tokenizer
     label_set = LabelSet(("disgust", *labels()))
     variant, template = lookup.prompt("direct")
     dialogues = []
-    features = [backend._hearing.embed([samples])[0] for samples in sounds]
-    assert all(len(one) for one in features)
+    features = Hearing(model, processor.feature_extractor).embed(sounds)
     for path, heard in zip(ONE_OF_EACH, features, strict=True):
         label = path.stem.split("_")[2].replace("angry", "disgust")
         prompt, target = training_pair(label, variant=variant, template=template, label_set=label_set)

@@ -56,13 +56,12 @@ QUESTIONS_PER_CLIP = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Heard:
-    """A clip as the model heard it, with the questions about it."""
+class _Asked:
+    """A clip as the model will hear it, with the questions about it."""
 
+    key: str
     clip: FittedClip
-    embeddings: Any
-    """Shape (n_audio_tokens, width)."""
-    asked: Sequence[tuple[int, Question]]
+    questions: Sequence[tuple[int, Question]]
     """Places in the call, and questions."""
 
 
@@ -131,25 +130,21 @@ class LocalBackend:
         for place, question in enumerate(questions):
             by_clip.setdefault(question.audio_key, []).append((place, question))
         responses: dict[int, Response] = {}
-        fitted: dict[str, FittedClip] = {}
-        for key, asked in by_clip.items():
-            clip = self._fit(asked[0][1])
+        asked: list[_Asked] = []
+        for key, about in by_clip.items():
+            clip = self._fit(about[0][1])
             if isinstance(clip, FittedClip):
-                fitted[key] = clip
+                asked.append(_Asked(key, clip, about))
                 continue
-            for place, question in asked:
+            for place, question in about:
                 responses[place] = Response(
                     request_id=question.request_id, finish="error", error=clip.reason, error_kind="permanent"
                 )
         # Clips of one length waste little on padding; the longest first, so that memory runs out early.
-        keys = sorted(fitted, key=lambda key: (-fitted[key].samples.size, key))
-        heard = [
-            _Heard(fitted[key], embeddings, by_clip[key])
-            for key, embeddings in zip(keys, self._hear({key: fitted[key] for key in keys}), strict=True)
-        ]
+        asked.sort(key=lambda one: (-one.clip.samples.size, one.key))
         prompts = self._tokenise({question.prompt: question for question in questions})
-        for start in range(0, len(heard), self._batch_size):
-            self._answer_clips(heard[start : start + self._batch_size], prompts, responses)
+        for start in range(0, len(asked), self._batch_size):
+            self._answer_clips(asked[start : start + self._batch_size], prompts, responses)
         return [responses[place] for place in range(len(questions))]
 
     def effective(self) -> Mapping[str, Any]:
@@ -192,15 +187,15 @@ class LocalBackend:
             return RefusedClip(str(cause))
         return fit_clip(samples, self._card.audio)
 
-    def _hear(self, clips: Mapping[str, FittedClip]) -> list[Any]:
-        """Embeddings of each clip, as many as its length gives."""
-        embeddings = self._hearing.embed([clip.samples for clip in clips.values()])
-        for (key, clip), heard in zip(clips.items(), embeddings, strict=True):
-            n_due = self._family.n_audio_tokens(clip.samples.size)
+    def _hear(self, asked: Sequence[_Asked]) -> list[Any]:
+        """Embeddings of each clip, as many as its length gives; each of shape (n_audio_tokens, width)."""
+        embeddings = self._hearing.embed([one.clip.samples for one in asked])
+        for one, heard in zip(asked, embeddings, strict=True):
+            n_due = self._family.n_audio_tokens(one.clip.samples.size)
             if len(heard) != n_due:
                 raise BackendError(
-                    f"The clip {key!r} of {clip.samples.size / SAMPLE_RATE_HZ:.2f} s gives {len(heard)} audio tokens "
-                    f"where it should give {n_due}: the model would not hear what was recorded. Check that the "
+                    f"The clip {one.key!r} of {one.clip.samples.size / SAMPLE_RATE_HZ:.2f} s gives {len(heard)} audio "
+                    f"tokens where it should give {n_due}: the model would not hear what was recorded. Check that the "
                     "checkpoint's processor files belong to it."
                 )
         return embeddings
@@ -219,14 +214,14 @@ class LocalBackend:
             tokens[prompt] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
         return _Prompts.of(tokens, audio_token=self._model.config.audio_token_id)
 
-    def _answer_clips(self, heard: Sequence[_Heard], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+    def _answer_clips(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
         """Answer all questions about clips; about one half after the other where that does not fit into memory."""
         try:
-            self._answer_together(heard, prompts, responses)
+            self._answer_together(asked, prompts, responses)
             return
         except torch.cuda.OutOfMemoryError as cause:
-            if len(heard) == 1:
-                seconds = heard[0].clip.samples.size / SAMPLE_RATE_HZ
+            if len(asked) == 1:
+                seconds = asked[0].clip.samples.size / SAMPLE_RATE_HZ
                 raise BackendError(
                     f"{self._card.model_id} ran out of memory on {self._model.device} with a single clip of "
                     f"{seconds:.1f} s. Use a device with more memory, or a smaller dtype than "
@@ -234,30 +229,35 @@ class LocalBackend:
                 ) from cause
         # Outside the handler: the exception's traceback holds the tensors that did not fit.
         torch.cuda.empty_cache()
-        middle = (len(heard) + 1) // 2
-        self._answer_clips(heard[:middle], prompts, responses)
-        self._answer_clips(heard[middle:], prompts, responses)
+        middle = (len(asked) + 1) // 2
+        self._answer_clips(asked[:middle], prompts, responses)
+        self._answer_clips(asked[middle:], prompts, responses)
 
-    def _answer_together(self, heard: Sequence[_Heard], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+    def _answer_together(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
         """Read what all prompts begin with, once for each clip; then answer prompt by prompt."""
+        started = time.perf_counter()
         rows: dict[str, list[tuple[int, int, Question]]] = {}
-        for row, one in enumerate(heard):
-            for place, question in one.asked:
+        for row, one in enumerate(asked):
+            for place, question in one.questions:
                 if place not in responses:
                     rows.setdefault(question.prompt, []).append((row, place, question))
         with torch.inference_mode():
-            prefix = self._read_prefix(heard, prompts)
-            for prompt, asked in sorted(rows.items()):
-                for start in range(0, len(asked), self._batch_size):
-                    batch = asked[start : start + self._batch_size]
+            prefix = self._read_prefix(self._hear(asked), prompts)
+            shared_s = (time.perf_counter() - started) / sum(map(len, rows.values()))
+            for prompt, alike in sorted(rows.items()):
+                for start in range(0, len(alike), self._batch_size):
+                    batch = alike[start : start + self._batch_size]
                     answered = self._answer_prompt(
-                        prefix, prompts.suffixes[prompt], [(heard[row], row, question) for row, _, question in batch]
+                        prefix,
+                        prompts.suffixes[prompt],
+                        [(row, asked[row].clip, question) for row, _, question in batch],
+                        shared_s=shared_s,
                     )
                     responses.update(zip((place for _, place, _ in batch), answered, strict=True))
 
-    def _read_prefix(self, heard: Sequence[_Heard], prompts: "_Prompts") -> "_Prefix":
+    def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> "_Prefix":
         device = self._model.device
-        expanded = [prompts.prefix_for(len(one.embeddings)) for one in heard]
+        expanded = [prompts.prefix_for(len(embeddings)) for embeddings in heard]
         width = max(map(len, expanded))
         tokens = torch.full((len(heard), width), self._decoding.pad_token_id)
         mask = torch.zeros_like(tokens)
@@ -267,7 +267,7 @@ class LocalBackend:
         tokens, mask = tokens.to(device), mask.to(device)
         embeddings = self._model.get_input_embeddings()(tokens)
         audio = (tokens == self._model.config.audio_token_id)[..., None]
-        spoken = torch.cat([one.embeddings for one in heard]).to(embeddings.dtype)
+        spoken = torch.cat(list(heard)).to(embeddings.dtype)
         cache = empty_cache(self._model.config.get_text_config().num_hidden_layers)
         self._model.model.language_model(
             inputs_embeds=embeddings.masked_scatter(audio, spoken),
@@ -279,18 +279,24 @@ class LocalBackend:
         return _Prefix(tokens, mask, cache)
 
     def _answer_prompt(
-        self, prefix: "_Prefix", suffix: Sequence[int], asked: Sequence[tuple[_Heard, int, Question]]
+        self,
+        prefix: "_Prefix",
+        suffix: Sequence[int],
+        alike: Sequence[tuple[int, FittedClip, Question]],
+        *,
+        shared_s: float,
     ) -> list[Response]:
+        """Answers to one prompt about rows of the prefix; ``shared_s`` is each one's share of what came before."""
         started = time.perf_counter()
-        rows = [row for _, row, _ in asked]
+        rows = [row for row, _, _ in alike]
         own = torch.tensor(suffix, device=self._model.device).expand(len(rows), -1)
         inputs = {
             "input_ids": torch.cat([prefix.tokens[rows], own], dim=1),
             "attention_mask": torch.cat([prefix.mask[rows], torch.ones_like(own)], dim=1),
             "past_key_values": rows_of(prefix.cache, rows),
         }
-        tokens = self._new_tokens(inputs, request_id=asked[0][2].request_id)
-        latency_s = (time.perf_counter() - started) / len(asked)
+        tokens = self._new_tokens(inputs, request_id=alike[0][2].request_id)
+        latency_s = shared_s + (time.perf_counter() - started) / len(alike)
         return [
             Response(
                 request_id=question.request_id,
@@ -302,10 +308,10 @@ class LocalBackend:
                 n_prompt_tokens=n_prompt_tokens,
                 n_new_tokens=len(answer),
                 latency_s=latency_s,
-                audio_handling=heard.clip.handling,
+                audio_handling=clip.handling,
             )
-            for (heard, _, question), answer, n_prompt_tokens in zip(
-                asked, tokens, inputs["attention_mask"].sum(1).tolist(), strict=True
+            for (_, clip, question), answer, n_prompt_tokens in zip(
+                alike, tokens, inputs["attention_mask"].sum(1).tolist(), strict=True
             )
         ]
 

@@ -5,6 +5,7 @@ that the checkpoint lacks, a chat template that drops the audio or the text, lim
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import requires, version
@@ -58,6 +59,8 @@ def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_
     _check_card(card)
     # Before the weights, so that a wrong word does not cost a minute of loading.
     target, weights_dtype = _device(device), _dtype(dtype or card.dtype)
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
     place: dict[str, Any] = {"revision": card.revision, "trust_remote_code": trust_remote_code}
     repository = _repository(card)
     try:
