@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from voxemo.demo.design import design, sentences, voices
+from voxemo.demo.design import sentences, voices
 from voxemo.demo.tiny.architecture import make_processor
-from voxemo.demo.tiny.batches import batches_of_like_length
+from voxemo.demo.tiny.batches import Schedule, batches_of_like_length
 from voxemo.demo.tiny.learn_answering import IGNORED, write_dialogues
 from voxemo.demo.tiny.questions import tokenizer_texts
+from voxemo.demo.tiny.sentences import draw_sentences
 from voxemo.demo.tiny.speech import SPREAD, Reading, read_aloud, shares_of_votes, speakers
 from voxemo.demo.tiny.tokenizer import AUDIO_TOKEN, STOP_TOKEN, train_tokenizer
 from voxemo.demo.tiny.train import TRAINING_RECORD, Plan, train, what_is_heard
 
-SMALL = Plan(seed=7, n_sentences=1, hearing_steps=2, hearing_batch=6, answering_steps=2, answering_batch=6)
+TWO_STEPS = Schedule(n_steps=2, batch_size=6, peak=1e-3)
+SMALL = Plan(seed=7, n_sentences=1, hearing=TWO_STEPS, answering=TWO_STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +28,7 @@ def readings() -> list[Reading]:
 
 def test_no_voice_and_no_sentence_of_the_corpus_is_trained_on() -> None:
     who = speakers(Plan().speakers_per_voice, seed=Plan().seed)
-    said = {
-        clip.sentence.text
-        for clip in design(who, sentences("training"), n_sentences=Plan().n_sentences, seed=Plan().seed)
-    }
+    said = {one.text for voice in who for one in draw_sentences(voice, Plan().n_sentences, seed=Plan().seed)}
     tested = {sentence.text for sentence in sentences("corpus")}
     phrases = {phrase for sentence in sentences("corpus") for phrase in (sentence.opening, sentence.ending)}
 

@@ -94,7 +94,7 @@ def measure(samples: Waveform) -> Measured:
         tremble=_tremble(time_s, pitch),
         level=float(level),
         brightness=_brightness(samples),
-        rate=float(np.log2(_count_nuclei(samples) / speech_s)),
+        rate=float(np.log2(max(1, len(nuclei(samples))) / speech_s)),
         pause=pause_s,
     )
 
@@ -152,21 +152,29 @@ def _brightness(samples: Waveform) -> float:
     return float(10 * np.log10((power[middle:high].sum() + FLOOR) / (power[low:middle].sum() + FLOOR)))
 
 
-def _count_nuclei(samples: Waveform) -> int:
-    """Number of syllables, roughly: of rises and falls of the level in the band of the vowels; 1 at least."""
+def nuclei(samples: Waveform) -> Array:
+    """Time in seconds of every syllable's nucleus, shape (n_nuclei,), perhaps none.
+
+    Roughly: a nucleus is where the level in the band of the vowels turns from rising to falling.
+    """
     spectrum = np.abs(np.fft.rfft(_frames(samples) * np.hanning(WINDOW), axis=1))
     lowest, highest = (round(hz * WINDOW / SAMPLE_RATE_HZ) for hz in VOWELS_HZ)
     level = 10 * np.log10((spectrum[:, lowest:highest] ** 2).sum(axis=1) + FLOOR)
     level = np.convolve(level, np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES, mode="same")
-    n_nuclei, rising, turn = 0, True, -np.inf
-    for value in level[level > level.max() - ACTIVE_RANGE_DB]:
+    found: list[int] = []
+    rising, turn, place = True, -np.inf, 0
+    for frame in np.flatnonzero(level > level.max() - ACTIVE_RANGE_DB):
+        value = float(level[frame])
         if rising and value < turn - NUCLEUS_DB:
-            n_nuclei, rising, turn = n_nuclei + 1, False, value
+            found.append(place)
+            rising, turn = False, value
         elif not rising and value > turn + NUCLEUS_DB:
-            rising, turn = True, value
-        else:
-            turn = max(turn, value) if rising else min(turn, value)
-    return max(1, n_nuclei)
+            rising, turn, place = True, value, int(frame)
+        elif rising and value > turn:
+            turn, place = value, int(frame)
+        elif not rising:
+            turn = min(turn, value)
+    return np.array(found, np.float64) * HOP / SAMPLE_RATE_HZ
 
 
 def _frames(samples: Waveform) -> Array:

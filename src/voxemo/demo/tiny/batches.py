@@ -1,7 +1,8 @@
 """Batches of like lengths, and the learning rate's course: what both halves of the training share."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,20 @@ LAST_SHARE = 0.01
 """Of the peak rate, at the last step."""
 
 Indices = npt.NDArray[np.intp]
+OnStep = Callable[[int, float], None]
+"""Called with (steps done, loss)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long one half of the training goes on."""
+
+    n_steps: int
+    """Of the optimiser, one batch each."""
+    batch_size: int
+    """Clips, or questions."""
+    peak: float
+    """Highest learning rate."""
 
 
 def batches_of_like_length(lengths: npt.NDArray[np.int_], *, size: int, rng: np.random.Generator) -> Iterator[Indices]:

@@ -4,7 +4,7 @@ The tower stays as it is, so every clip goes through it once. The loss is on ans
 them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.nn import functional
 from voxemo.backends.local.audio_tower import encode_positions, pool_positions, pooled_positions
 from voxemo.backends.local.loading import render_chat
 from voxemo.demo.tiny.answers import Heard
-from voxemo.demo.tiny.batches import Optimiser, batches_of_like_length
+from voxemo.demo.tiny.batches import OnStep, Optimiser, Schedule, batches_of_like_length
 from voxemo.demo.tiny.learn_hearing import Features
 from voxemo.demo.tiny.questions import draw_lesson
 
@@ -73,13 +73,11 @@ def learn_answering(
     processor: Any,
     heard: Sequence[Heard],
     outputs: Sequence[torch.Tensor],
+    schedule: Schedule,
     *,
-    n_steps: int,
-    batch_size: int,
-    peak: float,
     rng: np.random.Generator,
     device: str,
-    on_step: Callable[[int, float], None],
+    on_step: OnStep,
 ) -> None:
     """Train the language model and the projector of a model, in place.
 
@@ -88,36 +86,34 @@ def learn_answering(
         processor: of the model.
         heard: what there is to say about each clip.
         outputs: what the tower gives of the same clips.
-        n_steps: steps of the optimiser, one batch each.
-        batch_size: questions.
-        peak: highest learning rate.
+        schedule: of the training, in batches of questions.
         rng: of the order of clips and of the questions.
         device: torch's name.
-        on_step: called with (steps done, loss).
+        on_step: called after every step.
     """
     trained = [
         parameter
         for part in (model.model.multi_modal_projector, model.model.language_model, model.lm_head)
         for parameter in part.parameters()
     ]
-    optimiser = Optimiser(trained, n_steps=n_steps, peak=peak, n_rising=N_RISING)
+    optimiser = Optimiser(trained, n_steps=schedule.n_steps, peak=schedule.peak, n_rising=N_RISING)
     model.train()
     model.model.audio_tower.eval()
     done = 0
-    while done < n_steps:
+    while done < schedule.n_steps:
         order = rng.permutation(len(heard))
-        drawn_together = batch_size * BATCHES_DRAWN_TOGETHER
+        drawn_together = schedule.batch_size * BATCHES_DRAWN_TOGETHER
         for start in range(0, len(order), drawn_together):
             clips = order[start : start + drawn_together]
             dialogues = write_dialogues([heard[i] for i in clips], [len(outputs[i]) for i in clips], processor, rng)
             lengths = np.array([len(dialogue) for dialogue in dialogues])
-            for places in batches_of_like_length(lengths, size=batch_size, rng=rng):
+            for places in batches_of_like_length(lengths, size=schedule.batch_size, rng=rng):
                 batch = [dialogues[place] for place in places]
                 loss = dialogue_loss(model, batch, [outputs[i] for i in clips[places]], device)
                 optimiser.step(loss)
                 done += 1
                 on_step(done, float(loss.detach()))
-                if done == n_steps:
+                if done == schedule.n_steps:
                     model.eval()
                     return
 

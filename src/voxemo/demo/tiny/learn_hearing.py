@@ -1,10 +1,10 @@
 """First half of the training: the audio tower learns letters, prosody and emotion, each from a head of its own.
 
-The heads are thrown away. What they read must then lie open in the embeddings that the language model gets: letters at
-every position, the rest in the mean over a clip.
+The heads are thrown away. What they read must then lie open in the embeddings that the language model gets: letters,
+pitch and syllables at every position, the rest in the mean over a clip.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ from voxemo.backends.local.audio_tower import (
 from voxemo.backends.local.log_mel import LogMel
 from voxemo.demo.design import labels
 from voxemo.demo.measure import MEASURES
-from voxemo.demo.tiny.batches import Indices, Optimiser, batches_of_like_length
+from voxemo.demo.tiny.batches import Indices, OnStep, Optimiser, Schedule, batches_of_like_length
+from voxemo.demo.tiny.contour import VALUES, YES_OR_NO
 from voxemo.demo.tiny.speech import Reading
 
 BLANK = 0
@@ -65,11 +66,12 @@ class Features:
 
 
 def make_heads(model: Any, *, n_letters: int) -> Any:
-    """Untrained heads: ``letters`` by position, ``measures`` and ``labels`` by clip."""
+    """Untrained heads: ``letters`` and ``contour`` by position, ``measures`` and ``labels`` by clip."""
     audio, text = model.config.audio_config, model.config.text_config
     return nn.ModuleDict(
         {
             "letters": nn.Linear(audio.d_model, n_letters + 1),
+            "contour": nn.Linear(audio.d_model, len(YES_OR_NO) + len(VALUES)),
             "measures": nn.Linear(text.hidden_size, 2 * len(MEASURES)),
             "labels": nn.Linear(text.hidden_size, len(labels())),
         }
@@ -81,6 +83,8 @@ class Targets:
     """What the heads are to say."""
 
     letters: Sequence[torch.Tensor]
+    contours: Sequence[torch.Tensor]
+    """Each of shape (n_positions, n_targets), as ``contour`` has them."""
     measures: torch.Tensor
     """Standardised, against nothing and against the plain voice; shape (n_clips, 2 * n_measures)."""
     labels: torch.Tensor
@@ -95,6 +99,7 @@ class Targets:
         scaled = (measures - measures.mean(axis=0)) / measures.std(axis=0)
         return cls(
             letters=[torch.tensor([spelling[letter] for letter in r.transcript.lower()]) for r in readings],
+            contours=[torch.from_numpy(r.contour) for r in readings],
             measures=torch.tensor(scaled.clip(-Z_MOST, Z_MOST), dtype=torch.float32),
             labels=torch.tensor([labels().index(reading.label) for reading in readings]),
             n_letters=len(alphabet),
@@ -105,13 +110,11 @@ def learn_hearing(
     model: Any,
     features: Features,
     targets: Targets,
+    schedule: Schedule,
     *,
-    n_steps: int,
-    batch_size: int,
-    peak: float,
     rng: np.random.Generator,
     device: str,
-    on_step: Callable[[int, float], None],
+    on_step: OnStep,
 ) -> None:
     """Train the audio tower and the projector of a model, in place.
 
@@ -119,28 +122,26 @@ def learn_hearing(
         model: on ``device``.
         features: of every clip.
         targets: of the same clips.
-        n_steps: steps of the optimiser, one batch each.
-        batch_size: clips.
-        peak: highest learning rate.
+        schedule: of the training, in batches of clips.
         rng: of the order of clips; torch's own state decides the heads.
         device: torch's name.
-        on_step: called with (steps done, loss).
+        on_step: called after every step.
     """
     tower, projector = model.model.audio_tower, model.model.multi_modal_projector
     heads = make_heads(model, n_letters=targets.n_letters).to(device)
     trained = [
         parameter for part in (tower, projector, heads) for parameter in part.parameters() if parameter.requires_grad
     ]
-    optimiser = Optimiser(trained, n_steps=n_steps, peak=peak, n_rising=N_RISING)
+    optimiser = Optimiser(trained, n_steps=schedule.n_steps, peak=schedule.peak, n_rising=N_RISING)
     tower.train()
     done = 0
-    while done < n_steps:
-        for indices in batches_of_like_length(features.n_frames, size=batch_size, rng=rng):
+    while done < schedule.n_steps:
+        for indices in batches_of_like_length(features.n_frames, size=schedule.batch_size, rng=rng):
             loss = _loss(tower, projector, heads, features, targets, indices, device)
             optimiser.step(loss)
             done += 1
             on_step(done, float(loss.detach()))
-            if done == n_steps:
+            if done == schedule.n_steps:
                 break
     tower.eval()
 
@@ -152,7 +153,7 @@ def _loss(
     with torch.autocast(device.partition(":")[0], torch.bfloat16):
         hidden = encode_positions(tower, mels, n_frames)
         embeddings = projector(pool_positions(tower, hidden)).float()
-        letters = heads["letters"](hidden).float()
+        letters, contour = heads["letters"](hidden).float(), heads["contour"](hidden).float()
     mean = mean_over_clip(embeddings, pooled_positions(n_frames))
     spelled = [targets.letters[i] for i in indices]
     by_letter = functional.ctc_loss(
@@ -163,9 +164,21 @@ def _loss(
         blank=BLANK,
         zero_infinity=True,
     )
+    heard = torch.arange(contour.shape[1], device=device) < positions(n_frames)[:, None]
+    by_moment = contour_loss(contour[heard], torch.cat([targets.contours[i] for i in indices]).to(device))
     by_measure = functional.smooth_l1_loss(heads["measures"](mean), targets.measures[indices].to(device))
     by_label = functional.cross_entropy(heads["labels"](mean), targets.labels[indices].to(device))
-    return by_letter.to(device) + MEASURES_WEIGHT * by_measure + by_label
+    return by_letter.to(device) + by_moment + MEASURES_WEIGHT * by_measure + by_label
+
+
+def contour_loss(said: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Mean loss over moments, both of shape (n_moments, n_targets); pitch counts where there is one."""
+    n_answers = len(YES_OR_NO)
+    voiced, pitch = true[:, YES_OR_NO.index("voiced")], n_answers + VALUES.index("pitch")
+    by_answer = functional.binary_cross_entropy_with_logits(said[:, :n_answers], true[:, :n_answers])
+    by_value = functional.smooth_l1_loss(said[:, n_answers:], true[:, n_answers:], reduction="none")
+    by_value[:, pitch - n_answers] *= voiced
+    return by_answer + by_value.mean()
 
 
 def mean_over_clip(embeddings: torch.Tensor, n_tokens: torch.Tensor) -> torch.Tensor:

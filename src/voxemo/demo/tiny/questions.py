@@ -16,15 +16,15 @@ from voxemo.prompts.render import render_prompt
 
 FORMS: tuple[Literal["hard", "distribution"], ...] = ("hard", "distribution")
 
-OWN_SET = 0.5
-CATALOG_SET = 0.2
+OWN_SET = 0.35
+CATALOG_SET = 0.15
 """Shares of the demo corpus's own label set and of those of the benchmark's corpora; the rest is drawn word by word."""
-LARGEST_SET = 10
-OTHER_WORD = 0.25
-"""Share of an emotion's other words (*Anger*, *Joy*) in drawn sets."""
-INVENTED = 0.25
+SMALLEST_SET, LARGEST_SET = 2, 9
+OTHER_WORD = 0.4
+"""Share of the other words for a label (*Anger*, *Joy*) in drawn sets."""
+INVENTED = 0.4
 """Share of invented words among those of drawn sets that stand for no emotion of the demo corpus."""
-IN_ORDER = 0.5
+IN_ORDER = 0.3
 """Share of drawn sets in alphabetical order."""
 N_TEXTS = 5000
 """Lessons that the tokenizer is made from."""
@@ -68,31 +68,28 @@ def _invented(rng: np.random.Generator) -> str:
     )
 
 
-def draw_label_set(rng: np.random.Generator) -> LabelSet:
-    """A label set: the demo corpus's own, a benchmark corpus's, or one drawn word by word in any order.
-
-    Two emotions of the demo corpus at least are in every drawn set, so that there is something to decide.
-    """
+def draw_label_set(rng: np.random.Generator, *, invented: float = INVENTED) -> LabelSet:
+    """A label set: the demo corpus's own, a benchmark corpus's, or one drawn word by word in any order."""
     kind = rng.random()
     if kind < OWN_SET:
         return LabelSet(labels())
     if kind < OWN_SET + CATALOG_SET:
         sets = _catalog_sets()
         return LabelSet(sets[int(rng.integers(len(sets)))])
-    n_known = int(rng.integers(2, len(labels()) + 1))
-    n_others = int(rng.integers(0, min(5, LARGEST_SET - n_known + 1)))
+    n_labels = int(rng.integers(SMALLEST_SET, LARGEST_SET + 1))
+    n_known = int(rng.integers(0, min(n_labels, len(labels())) + 1))
     words = [_word(name, rng) for name in rng.choice(labels(), n_known, replace=False)]
-    others = rng.choice(_other_labels(), n_others, replace=False)
-    words += [_invented(rng) if rng.random() < INVENTED else _word(name, rng) for name in others]
+    others = rng.choice(_other_labels(), n_labels - n_known, replace=False)
+    words += [_invented(rng) if rng.random() < invented else _word(name, rng) for name in others]
     unique = sorted(set(words))
     return LabelSet(tuple(unique if rng.random() < IN_ORDER else rng.permutation(unique).tolist()))
 
 
-def draw_lesson(heard: Heard, rng: np.random.Generator) -> Lesson:
+def draw_lesson(heard: Heard, rng: np.random.Generator, *, invented: float = INVENTED) -> Lesson:
     """One of the ten prompts about a clip, and its answer."""
     variant, template = _prompts()[int(rng.integers(len(_prompts())))]
     form = FORMS[int(rng.integers(len(FORMS)))]
-    label_set = draw_label_set(rng)
+    label_set = draw_label_set(rng, invented=invented)
     return Lesson(
         prompt=render_prompt(variant, template, form=form, label_set=label_set),
         answer=answer(heard, variant, as_distribution=form == "distribution", label_set=label_set),
@@ -100,10 +97,13 @@ def draw_lesson(heard: Heard, rng: np.random.Generator) -> Lesson:
 
 
 def tokenizer_texts(heard: Sequence[Heard], *, seed: int) -> Iterator[str]:
-    """What the tokenizer is made for: prompts and answers, every label word, every probability and cue word."""
+    """What the tokenizer is made for: prompts and answers, every label word, every probability and cue word.
+
+    Invented words are left out, so that such a word stays what it is: something to be copied piece by piece.
+    """
     rng = np.random.default_rng(seed)
     for one in heard[:: max(1, len(heard) // N_TEXTS)]:
-        lesson = draw_lesson(one, rng)
+        lesson = draw_lesson(one, rng, invented=0.0)
         yield lesson.prompt
         yield lesson.answer
     table = lookup.label_table().labels

@@ -1,6 +1,6 @@
 """Speech to learn from: many speakers made of the training pool's voices, what they say, and how it sounds.
 
-No voice, no sentence and no clip of it occurs in the corpus `demo`.
+No voice, no phrase and no clip of it occurs in the corpus `demo`.
 """
 
 import io
@@ -20,6 +20,8 @@ from voxemo.demo.design import Voice, design, normal, plain_readings, sentences,
 from voxemo.demo.listeners import learn, vote
 from voxemo.demo.measure import Array, measure, vector
 from voxemo.demo.synthesis import synthesise
+from voxemo.demo.tiny.contour import contour
+from voxemo.demo.tiny.sentences import draw_sentences
 
 COMPRESSED = 1 / 3
 """Share of the clips that go through the corpus's lossy codec and back."""
@@ -44,6 +46,8 @@ class Reading:
     """What was measured, in the order of ``MEASURES``."""
     against_plain: Array
     """The same against the speaker's plain reading."""
+    contour: npt.NDArray[np.float32]
+    """What was measured moment by moment, as ``contour`` has it."""
 
     @property
     def waveform(self) -> Waveform:
@@ -64,10 +68,10 @@ def speakers(per_voice: int, *, seed: int) -> tuple[Voice, ...]:
 
 
 def hear(speaker: Voice, *, n_sentences: int, seed: int) -> list[Reading]:
-    """Let one speaker read, and measure every clip against that speaker's plain reading."""
-    texts = sentences("training")
+    """Let one speaker read sentences, each with every emotion, and measure every clip against a plain reading."""
+    texts = draw_sentences(speaker, n_sentences, seed=seed)
     clips = list(design([speaker], texts, n_sentences=n_sentences, seed=seed))
-    plain = list(plain_readings([speaker], texts, n_sentences=N_PLAIN))
+    plain = list(plain_readings([speaker], sentences("training"), n_sentences=N_PLAIN))
     sound = {
         clip.name: through_codec(samples) if uniform(seed, clip.name, "codec") < COMPRESSED else samples
         for clip, samples in synthesise([*clips, *plain], jobs=1)
@@ -83,6 +87,7 @@ def hear(speaker: Voice, *, n_sentences: int, seed: int) -> list[Reading]:
             samples=np.round(sound[clip.name] * FULL_SCALE).astype(np.int16),
             measures=heard[clip.name],
             against_plain=row,
+            contour=contour(sound[clip.name]),
         )
         for clip, row in zip(clips, relative, strict=True)
     ]

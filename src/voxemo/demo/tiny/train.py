@@ -9,7 +9,7 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,11 @@ import numpy as np
 import torch
 import transformers
 
+from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.demo.design import Voice
 from voxemo.demo.tiny.answers import Heard, describe
 from voxemo.demo.tiny.architecture import make_model, make_processor
+from voxemo.demo.tiny.batches import OnStep, Schedule
 from voxemo.demo.tiny.learn_answering import learn_answering, tower_outputs
 from voxemo.demo.tiny.learn_hearing import Features, Targets, learn_hearing
 from voxemo.demo.tiny.questions import tokenizer_texts
@@ -30,7 +32,9 @@ from voxemo.demo.tiny.tokenizer import train_tokenizer
 
 LOGGER = logging.getLogger(__name__)
 TRAINING_RECORD = "training.json"
-SHOWN_EVERY = 100
+HEARING = Schedule(n_steps=4000, batch_size=32, peak=1e-3)
+ANSWERING = Schedule(n_steps=3200, batch_size=48, peak=2e-3)
+SAID_EVERY = 100
 """Steps between two lines of progress."""
 
 
@@ -42,12 +46,8 @@ class Plan:
     speakers_per_voice: int = 8
     n_sentences: int = 12
     """Sentences that each speaker reads with every emotion."""
-    hearing_steps: int = 4000
-    hearing_batch: int = 32
-    hearing_rate: float = 1e-3
-    answering_steps: int = 2800
-    answering_batch: int = 48
-    answering_rate: float = 2e-3
+    hearing: Schedule = HEARING
+    answering: Schedule = ANSWERING
 
 
 def train(
@@ -69,10 +69,8 @@ def train(
         MissingDependency: espeakng-loader is not installed.
     """
     started = time.monotonic()
-    torch.manual_seed(plan.seed)
-    rng = np.random.default_rng(plan.seed)
     chosen = speakers(plan.speakers_per_voice, seed=plan.seed) if who is None else who
-    readings: list[Reading] = []
+    readings = []
     for reading in read_aloud(chosen, n_sentences=plan.n_sentences, seed=plan.seed):
         readings.append(reading)
         if len(readings) % 1000 == 0:
@@ -80,44 +78,33 @@ def train(
     heard = what_is_heard(readings, seed=plan.seed)
     tokenizer = train_tokenizer(tokenizer_texts(heard, seed=plan.seed))
     processor = make_processor(tokenizer)
+    torch.manual_seed(plan.seed)
     model = make_model(tokenizer).to(device)
     features = Features.of(readings, processor.feature_extractor)
-
-    def shown(title: str, n_steps: int) -> Callable[[int, float], None]:
-        def show(done: int, loss: float) -> None:
-            if done % SHOWN_EVERY == 0 or done == n_steps:
-                LOGGER.info(f"{title}: {done} of {n_steps} steps, loss {loss:.3f}, {time.monotonic() - started:.0f} s")
-
-        return show
-
     learn_hearing(
         model,
         features,
         Targets.of(readings),
-        n_steps=plan.hearing_steps,
-        batch_size=plan.hearing_batch,
-        peak=plan.hearing_rate,
-        rng=rng,
+        plan.hearing,
+        rng=np.random.default_rng([plan.seed, 1]),
         device=device,
-        on_step=shown("hearing", plan.hearing_steps),
+        on_step=_say("hearing", plan.hearing, started),
     )
     learn_answering(
         model,
         processor,
         heard,
         tower_outputs(model, features, device),
-        n_steps=plan.answering_steps,
-        batch_size=plan.answering_batch,
-        peak=plan.answering_rate,
-        rng=rng,
+        plan.answering,
+        rng=np.random.default_rng([plan.seed, 2]),
         device=device,
-        on_step=shown("answering", plan.answering_steps),
+        on_step=_say("answering", plan.answering, started),
     )
     write_checkpoint(folder, model, processor)
     record = {
         "plan": asdict(plan),
         "n_clips": len(readings),
-        "hours": round(sum(len(reading.samples) for reading in readings) / 16_000 / 3600, 2),
+        "hours": round(sum(len(reading.samples) for reading in readings) / SAMPLE_RATE_HZ / 3600, 2),
         "n_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "minutes": round((time.monotonic() - started) / 60, 1),
         "device": device,
@@ -125,6 +112,15 @@ def train(
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers", "espeakng-loader")},
     }
     (folder / TRAINING_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _say(title: str, schedule: Schedule, started: float) -> OnStep:
+    def say(done: int, loss: float) -> None:
+        if done % SAID_EVERY == 0 or done == schedule.n_steps:
+            passed_s = time.monotonic() - started
+            LOGGER.info(f"{title}: {done} of {schedule.n_steps} steps, loss {loss:.3f}, {passed_s:.0f} s")
+
+    return say
 
 
 def what_is_heard(readings: Sequence[Reading], *, seed: int) -> list[Heard]:
