@@ -181,10 +181,13 @@ class TurnedClock:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.waits: list[float] = []
+        self.waited = threading.Event()
+        """Set once anything has waited."""
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.now_s += seconds
+        self.waited.set()
         await asyncio.sleep(0)
 
     def backoff(self, **changes: Any) -> Backoff:

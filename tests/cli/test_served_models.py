@@ -74,7 +74,7 @@ def test_a_server_that_cannot_be_reached_ends_with_what_was_tried_and_what_to_st
 
     assert done.code == 1
     assert f"BackendError: No server answers at {address}" in done.err
-    assert f"vllm serve {MODEL}" in done.err
+    assert f"api_server --model {MODEL}" in done.err
 
 
 def test_a_wrong_key_names_the_variable_and_not_the_key(ask_model: Command, server: ChatServer) -> None:

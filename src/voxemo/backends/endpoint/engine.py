@@ -148,8 +148,8 @@ class EndpointBackend:
         self._served = Served(prices=Prices.read(price) if price is not None else None)
         self._server = Server(self._address, key=read_key(key_variable, os.environ), timeout_s=timeout_s)
         self._listed = _run_to_end(self._look())
-        self._is_open = not OPEN_SERVERS.isdisjoint(self._listed.values())
-        self._fields = decoding_fields(generation, open_server=self._is_open)
+        self._owner = self._listed.get(self._model)
+        self._fields = decoding_fields(generation, open_server=self._owner in OPEN_SERVERS)
         self._resume_at = float("-inf")
         """By the back-off's clock: a server that asked for a pause is left alone by every question."""
         self._n_in_vain = 0
@@ -183,8 +183,8 @@ class EndpointBackend:
         return {
             "backend": "endpoint",
             "host": shown_host(self._address),
-            "owned_by": sorted({owner for owner in self._listed.values() if owner is not None}),
             "model": self._model,
+            "owned_by": self._owner,
             "models_echoed": sorted(self._served.models),
             "system_fingerprints": sorted(self._served.fingerprints),
             "request": dict(self._fields),
@@ -195,7 +195,7 @@ class EndpointBackend:
             "timeout_s": self._timeout_s,
             "attempts": self._backoff.attempts,
             "usage": self._served.usage(),
-            "warnings": [] if self._is_open else [INHERITED],
+            "warnings": [] if self._owner in OPEN_SERVERS else [INHERITED],
         }
 
     # --- one call ------------------------------------------------------------------------------------------------
@@ -206,9 +206,9 @@ class EndpointBackend:
             listed = await self._server.models(client)
         if isinstance(listed, Failure):
             raise BackendError(
-                f"No server answers at {self._address} ({listed.reason}). Start one, such as `vllm serve {self._model} "
-                "--generation-config vllm`, and wait until it is ready; or give another address, with --base-url or "
-                "VOXEMO_ENDPOINT."
+                f"No server answers at {self._address} ({listed.reason}). Start one and wait until it is ready, for "
+                f"example: python -m vllm.entrypoints.openai.api_server --model {self._model} --generation-config vllm. "
+                "Or give another address, with --base-url or VOXEMO_ENDPOINT."
             )
         return listed
 
