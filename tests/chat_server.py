@@ -58,6 +58,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     """Bytes of the body after which the connection is dropped; -1 drops it without a word."""
+    trickle: bool = False
+    """Whether the body comes in single bytes, slowly and without end."""
 
 
 def said(text: str | None = "FINAL LABEL: Angry", *, finish: str | None = "stop", **changes: Any) -> Reply:
@@ -137,10 +139,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(reply.status)
             for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
+            self.send_header("Content-Length", str(1_000 if reply.trickle else len(reply.body)))
             self.end_headers()
-            self.wfile.write(reply.body if reply.cut is None else reply.body[: reply.cut])
-            self.wfile.flush()
+            for part in [reply.body[:1]] * 1_000 if reply.trickle else [reply.body[: reply.cut]]:
+                self.wfile.write(part)
+                self.wfile.flush()
+                if reply.trickle and self.chat.closing.wait(0.05):
+                    break
         if reply.cut is not None:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

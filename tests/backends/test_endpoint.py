@@ -383,9 +383,14 @@ def test_a_question_is_asked_again_after_a_fault_that_passes(
     assert clock.waits == [1.0]
 
 
-def test_a_question_that_takes_too_long_is_asked_again(server: ChatServer, make: Make, ask: Ask) -> None:
+@pytest.mark.parametrize("trickles", [False, True], ids=["silent", "one byte now and then"])
+def test_a_question_that_takes_too_long_is_asked_again(
+    server: ChatServer, make: Make, ask: Ask, trickles: bool
+) -> None:
     def answer(asked: Asked) -> Reply:
         if asked.number == 0:
+            if trickles:
+                return Reply(b" ", trickle=True)
             server.closing.wait()
         return said()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -52,28 +52,6 @@ HINTS = {
     429: "Its limit is used up for now.",
 }
 """HTTP status to what is wrong."""
-
-
-def create(
-    card: ModelCard,
-    generation: Generation,
-    *,
-    base_url: str | None = None,
-    concurrency: int = 8,
-    price: str | None = None,
-    key_variable: str = KEY_VARIABLE,
-    timeout_s: float = 300.0,
-) -> "EndpointBackend":
-    """Reach the server of a model; see `EndpointBackend`."""
-    return EndpointBackend(
-        card,
-        generation,
-        base_url=base_url,
-        concurrency=concurrency,
-        price=price,
-        key_variable=key_variable,
-        timeout_s=timeout_s,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +184,8 @@ class EndpointBackend:
             listed = await self._server.models(client)
         if isinstance(listed, Failure):
             raise BackendError(
-                f"No server answers at {self._address} ({listed.reason}). Start one and wait until it is ready, for "
-                f"example: python -m vllm.entrypoints.openai.api_server --model {self._model} --generation-config vllm. "
+                f"No server answers at {self._address} ({listed.reason}). Start one and wait until it is ready; for "
+                f"vLLM: python -m vllm.entrypoints.openai.api_server --model {self._model} --generation-config vllm. "
                 "Or give another address, with --base-url or VOXEMO_ENDPOINT."
             )
         return listed
@@ -342,6 +320,10 @@ class EndpointBackend:
         return f"{said} {hint}{wait} Every answer so far is kept; the same command goes on."
 
 
+create = EndpointBackend
+"""What the registry calls."""
+
+
 def _check_decoding(card: ModelCard, generation: Generation) -> None:
     if generation.do_sample and generation.seed is None:
         raise BackendError("Sampling was asked for without a seed, so that no answer could be had again. Give a seed.")
@@ -352,7 +334,7 @@ def _check_decoding(card: ModelCard, generation: Generation) -> None:
         )
 
 
-def _error(question: Question, reason: str, kind: Any, *, attempt: int = 1) -> Response:
+def _error(question: Question, reason: str, kind: Literal["permanent", "transient"], *, attempt: int = 1) -> Response:
     return Response(request_id=question.request_id, finish="error", error=reason, error_kind=kind, attempt=attempt)
 
 
