@@ -306,6 +306,7 @@ def test_tokens_are_recorded_with_each_answer_and_summed_with_what_they_cost(
     responses = backend.answer(questions)
 
     assert [(response.n_prompt_tokens, response.n_new_tokens) for response in responses[:2]] == [(None, None), (100, 5)]
+    assert all(response.latency_s for response in responses)
     assert backend.effective()["usage"] == {
         "n_answers": 6,
         "n_prompt_tokens": 500,

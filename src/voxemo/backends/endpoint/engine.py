@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -49,7 +48,7 @@ HINTS = {
     405: "The address is not what comes before /chat/completions: vLLM's ends in /v1.",
     407: "A proxy stands in between, and wants a password: see the variables HTTP_PROXY and NO_PROXY.",
     410: "It no longer serves {model!r}.",
-    429: "Its limit is used up for now.",
+    429: "Its limit is used up for now: ask later, or fewer questions at a time (--concurrency).",
 }
 """HTTP status to what is wrong."""
 
@@ -212,6 +211,23 @@ class EndpointBackend:
         clip = call.clips[question.audio_key]
         if isinstance(clip, RefusedClip):
             return _error(question, clip.reason, "permanent")
+        outcome, attempt = await self._ask(question, clip, call)
+        if isinstance(outcome, Failure):
+            kind: Literal["permanent", "transient"] = "permanent" if outcome.kind == "refused" else "transient"
+            return _error(question, outcome.reason, kind, attempt=attempt)
+        return Response(
+            request_id=question.request_id,
+            text=outcome.text,
+            finish=outcome.finish,
+            n_prompt_tokens=outcome.usage.n_prompt_tokens,
+            n_new_tokens=outcome.usage.n_new_tokens,
+            latency_s=outcome.latency_s,
+            attempt=attempt,
+            audio_handling=clip.handling,
+        )
+
+    async def _ask(self, question: Question, clip: _Encoded, call: _Call) -> tuple[Completion | Failure, int]:
+        """Ask until there is an answer or no hope of one; also how often it was asked."""
         fields = dict(self._fields)
         if self._generation.do_sample and self._generation.seed is not None:
             fields["seed"] = request_seed(self._generation.seed, question.request_id)
@@ -219,34 +235,17 @@ class EndpointBackend:
         while True:
             await self._wait(attempt)
             if call.halt is not None:
-                return _error(question, f"not asked: {call.halt.reason}", "transient", attempt=attempt)
+                return Failure(
+                    kind="transient", reason=f"not asked{' again' if attempt else ''}: {call.halt.reason}"
+                ), attempt
             attempt += 1
-            started = time.perf_counter()
             outcome = await self._server.ask(
                 call.client, model=self._model, messages=user_turn(clip.audio, question.prompt), fields=fields
             )
-            if isinstance(outcome, Completion):
-                call.n_answered += 1
-                self._n_in_vain = 0
-                self._served.add(outcome)
-                return Response(
-                    request_id=question.request_id,
-                    text=outcome.text,
-                    finish=outcome.finish,
-                    n_prompt_tokens=outcome.usage.n_prompt_tokens,
-                    n_new_tokens=outcome.usage.n_new_tokens,
-                    latency_s=time.perf_counter() - started,
-                    attempt=attempt,
-                    audio_handling=clip.handling,
-                )
-            if outcome.kind == "refused":
-                call.refusal = outcome
-                return _error(question, outcome.reason, "permanent", attempt=attempt)
-            self._learn(outcome, call)
-            if attempt == self._backoff.attempts:
-                self._give_up(outcome, call)
-            if call.halt is not None or attempt == self._backoff.attempts:
-                return _error(question, outcome.reason, "transient", attempt=attempt)
+            last = attempt == self._backoff.attempts
+            self._learn(outcome, call, last=last)
+            if isinstance(outcome, Completion) or outcome.kind != "transient" or last or call.halt is not None:
+                return outcome, attempt
 
     def _encode(self, question: Question) -> _Encoded | RefusedClip:
         try:
@@ -265,19 +264,23 @@ class EndpointBackend:
         while (left_s := self._resume_at - self._backoff.clock()) > 0:
             await self._backoff.sleep(left_s)
 
-    def _learn(self, failure: Failure, call: _Call) -> None:
-        """Draw from one question's failure what holds for all."""
-        pause_s = failure.retry_after_s or 0.0
-        if failure.kind == "halt" or pause_s > self._backoff.longest_s:
-            call.halt = failure
+    def _learn(self, outcome: Completion | Failure, call: _Call, *, last: bool) -> None:
+        """Draw from what came of one question, asked for the last time or not, what holds for all."""
+        if isinstance(outcome, Completion):
+            call.n_answered += 1
+            self._n_in_vain = 0
+            self._served.add(outcome)
+            return
+        if outcome.kind == "refused":
+            call.refusal = outcome
+            return
+        pause_s = outcome.retry_after_s or 0.0
+        self._n_in_vain += last
+        gone = self._n_in_vain >= max(FEWEST_IN_VAIN, self._concurrency)
+        if outcome.kind == "halt" or pause_s > self._backoff.longest_s or (last and gone):
+            call.halt = outcome
         else:
             self._resume_at = max(self._resume_at, self._backoff.clock() + pause_s)
-
-    def _give_up(self, failure: Failure, call: _Call) -> None:
-        """Count a question that was asked as often as may be; too many one after another, and the server is gone."""
-        self._n_in_vain += 1
-        if self._n_in_vain >= max(FEWEST_IN_VAIN, self._concurrency):
-            call.halt = failure
 
     async def _explain(self, call: _Call) -> None:
         """Raise where a call without any answer means that no further one would have any.

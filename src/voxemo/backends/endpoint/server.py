@@ -1,7 +1,9 @@
 """The connection to a server, through the openai client: one request, and an answer or a failure."""
 
 import asyncio
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,13 +60,14 @@ class Server:
         self, client: Any, *, model: str, messages: list[dict[str, Any]], fields: Mapping[str, Any]
     ) -> Completion | Failure:
         """Send one question once."""
+        started = time.perf_counter()
         try:
             # The client's own limit is between two bytes; a server that trickles would hold a question for ever.
             async with asyncio.timeout(self._timeout_s):
                 reply = await client.chat.completions.with_raw_response.create(
                     model=model, messages=messages, extra_body=dict(fields), extra_headers=self._headers
                 )
-            return read_completion(reply.http_response.content)
+            return replace(read_completion(reply.http_response.content), latency_s=time.perf_counter() - started)
         except UnreadableAnswer as cause:
             return Failure(kind="transient", reason=self._said(f"an unreadable answer: {cause}"))
         except (TimeoutError, openai.APIConnectionError, openai.APIStatusError) as cause:

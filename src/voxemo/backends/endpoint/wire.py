@@ -51,6 +51,8 @@ class Completion:
     fingerprint: str | None = None
     """The server's mark of its configuration; where it changes, answers may."""
     usage: Usage = Usage()
+    latency_s: float | None = None
+    """From the question to the last byte of the answer."""
 
 
 # --- what is sent ------------------------------------------------------------------------------------------------
