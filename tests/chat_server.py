@@ -58,8 +58,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     """Bytes of the body after which the connection is dropped; -1 drops it without a word."""
-    trickle: bool = False
-    """Whether the body comes in single bytes, slowly and without end."""
+    n_blanks: int = 0
+    """Blanks that come before the body, one every twentieth of a second."""
 
 
 def said(text: str | None = "FINAL LABEL: Angry", *, finish: str | None = "stop", **changes: Any) -> Reply:
@@ -139,13 +139,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(reply.status)
             for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(1_000 if reply.trickle else len(reply.body)))
+            self.send_header("Content-Length", str(reply.n_blanks + len(reply.body)))
             self.end_headers()
-            for part in [reply.body[:1]] * 1_000 if reply.trickle else [reply.body[: reply.cut]]:
-                self.wfile.write(part)
+            for _ in range(reply.n_blanks):
+                self.wfile.write(b" ")
                 self.wfile.flush()
-                if reply.trickle and self.chat.closing.wait(0.05):
-                    break
+                self.chat.closing.wait(0.05)
+            self.wfile.write(reply.body[: reply.cut])
+            self.wfile.flush()
         if reply.cut is not None:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -391,7 +391,7 @@ def test_a_question_that_takes_too_long_is_asked_again(
     def answer(asked: Asked) -> Reply:
         if asked.number == 0:
             if trickles:
-                return Reply(b" ", trickle=True)
+                return Reply(said().body, n_blanks=40)
             server.closing.wait()
         return said()
 
@@ -671,8 +671,8 @@ def test_a_key_that_the_server_repeats_is_in_no_message_error_or_log(
     status: int,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    # 190 characters first, so that a cut at 200 would leave half of the key.
-    server.answer = lambda asked: refused(status, f"{'x' * 190} {asked.headers['authorization']} {KEY}")
+    # So many characters first that a cut at 200 would leave half of the key.
+    server.answer = lambda asked: refused(status, f"{'x' * 180} {asked.headers['authorization']} {KEY}")
     seen = []
 
     with caplog.at_level(logging.DEBUG):
