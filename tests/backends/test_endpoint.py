@@ -6,6 +6,7 @@ import json
 import logging
 import random
 import re
+import sys
 import threading
 import tomllib
 import traceback
@@ -29,7 +30,7 @@ from voxemo.backends.endpoint.failures import Backoff
 from voxemo.backends.endpoint.wire import wav_bytes
 from voxemo.backends.registry import create_backend
 from voxemo.core.cards import AudioLimits, ModelCard
-from voxemo.core.errors import AudioError, BackendError, RunError
+from voxemo.core.errors import AudioError, BackendError, MissingDependency, RunError
 from voxemo.core.types import Generation
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
@@ -152,14 +153,16 @@ def test_sixteen_bit_samples_are_sent_as_they_are_and_louder_ones_clipped(steps:
 
 
 @pytest.mark.parametrize(
-    ("owner", "further"), [("vllm", {"repetition_penalty": 1.0}), ("somebody", {})], ids=["vllm", "another"]
+    ("owner", "penalty", "further"),
+    [("vllm", 1.0, {"repetition_penalty": 1.0}), ("somebody", 1.0, {}), ("somebody", 1.1, {"repetition_penalty": 1.1})],
+    ids=["vllm", "another", "another, in use"],
 )
 def test_a_request_says_everything_about_decoding_that_its_server_understands(
-    server: ChatServer, make: Make, ask: Ask, owner: str, further: dict[str, float]
+    server: ChatServer, make: Make, ask: Ask, owner: str, penalty: float, further: dict[str, float]
 ) -> None:
     server.models = listed(MODEL, owner=owner)
 
-    backend = make(generation=Generation(max_new_tokens=77))
+    backend = make(generation=Generation(max_new_tokens=77, repetition_penalty=penalty))
     backend.answer([ask()])
 
     (asked,) = server.asked
@@ -512,6 +515,37 @@ def test_where_silence_is_refused_too_no_question_is_settled(
         make().answer(questions)
 
 
+def test_where_the_server_takes_no_more_questions_silence_settles_nothing_either(
+    server: ChatServer, make: Make, ask: Ask
+) -> None:
+    server.answer = lambda asked: refused(400) if asked.samples.any() else refused(401)
+
+    with pytest.raises(BackendError, match="HTTP 401"):
+        make().answer([ask()])
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"error": {"message": "too\\nlong"}}', "HTTP 400: too long"),
+        (b'{"error": "too long"}', "HTTP 400: too long"),
+        (b'{"message": "too long"}', "HTTP 400: too long"),
+        (b'{"detail": [{"loc": ["body"]}]}', 'HTTP 400: [{"loc": ["body"]}]'),
+        (b'{"error": ["too long"]}', "HTTP 400"),
+        (b"<html>too long</html>", "HTTP 400"),
+        (b"", "HTTP 400"),
+    ],
+)
+def test_what_a_server_says_of_an_error_is_kept_in_whichever_form_it_says_it(
+    server: ChatServer, make: Make, ask: Ask, body: bytes, words: str
+) -> None:
+    server.answer = lambda asked: Reply(body, 400) if asked.prompt == "bad" else said()
+
+    _, response = make().answer([ask(), ask(prompt="bad")])
+
+    assert response.error == words
+
+
 def test_silence_is_not_asked_about_where_something_was_answered_before(
     server: ChatServer, make: Make, ask: Ask
 ) -> None:
@@ -637,6 +671,15 @@ def test_what_cannot_be_done_is_refused_before_anything_is_asked(
 ) -> None:
     with pytest.raises(BackendError, match=message):
         make(card, generation, **options)
+
+
+def test_without_the_client_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    for name in ("server", "engine"):
+        monkeypatch.delitem(sys.modules, f"voxemo.backends.endpoint.{name}")
+
+    with pytest.raises(MissingDependency, match="extra 'serve'"):
+        create_backend(model_card(), Generation())
 
 
 def test_the_address_may_come_from_the_environment(
