@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Package to the packages it may import; each may import itself."""
 
-HEAVY = {"torch", "transformers", "peft", "accelerate", "sklearn", "librosa", "vllm", "ray"}
+HEAVY = {"torch", "transformers", "peft", "accelerate", "sklearn", "librosa", "openai", "vllm", "ray"}
 MAY_NAME_HEAVY = {"backends", "training", "demo"}
 PURE_FORBIDDEN = {"pathlib", "os", "io", "time", "datetime", "random", "subprocess", "polars", "soundfile"}
 

@@ -13,6 +13,7 @@ from voxemo.core.types import Generation
 
 BUILTIN = {
     "acoustic-baseline": "voxemo.backends.acoustic",
+    "endpoint": "voxemo.backends.endpoint.engine",
     "local": "voxemo.backends.local.engine",
 }
 """Backend name to the module whose ``create`` makes it; imported only when it is asked for."""

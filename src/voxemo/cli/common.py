@@ -38,6 +38,17 @@ BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Qu
 RemoteCodeOption = Annotated[
     bool, typer.Option("--trust-remote-code", help="Let a checkpoint run its own code. Off unless given.")
 ]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option("--base-url", help="Address of a served model, such as http://127.0.0.1:8000/v1, or VOXEMO_ENDPOINT."),
+]
+ConcurrencyOption = Annotated[
+    int | None, typer.Option("--concurrency", min=1, help="Questions that a served model is asked at a time.")
+]
+PriceOption = Annotated[
+    str | None,
+    typer.Option("--price", help="Prices of a million prompt, audio and answer tokens, such as 2.5,32,10."),
+]
 
 DEFAULT_RUNS = Path("runs")
 WIDE = 200

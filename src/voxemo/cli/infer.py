@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voxemo.cli.common import (
+    BaseUrlOption,
     BatchOption,
+    ConcurrencyOption,
     DeviceOption,
     JsonOption,
+    PriceOption,
     RemoteCodeOption,
     RunArgument,
     WorkspaceOption,
@@ -36,6 +39,9 @@ def infer(
     device: DeviceOption = None,
     batch_size: BatchOption = None,
     trust_remote_code: RemoteCodeOption = False,
+    base_url: BaseUrlOption = None,
+    concurrency: ConcurrencyOption = None,
+    price: PriceOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +55,14 @@ def infer(
             shard=parse_shard(shard),
             limit=limit,
             answers=answers,
-            backend_options=backend_options(device, batch_size, trust_remote_code),
+            backend_options=backend_options(
+                device=device,
+                batch_size=batch_size,
+                trust_remote_code=trust_remote_code,
+                base_url=base_url,
+                concurrency=concurrency,
+                price=price,
+            ),
             on_progress=update,
         )
     if as_json:
@@ -60,9 +73,17 @@ def infer(
     raise typer.Exit(1 if result.transient else 0)
 
 
-def backend_options(device: str | None, batch_size: int | None, trust_remote_code: bool) -> dict[str, object]:
-    """Options for the backend; those not given are left out."""
-    return {"device": device, "batch_size": batch_size, "trust_remote_code": trust_remote_code or None}
+def backend_options(*, trust_remote_code: bool, base_url: str | None, **options: object) -> dict[str, object]:
+    """Options for the backend; None for those not given.
+
+    Raises:
+        BackendError: the address of a server holds what may be a secret, which no file of a run may get.
+    """
+    if base_url is not None:
+        from voxemo.backends.endpoint.access import check_address
+
+        base_url = check_address(base_url)
+    return {**options, "trust_remote_code": trust_remote_code or None, "base_url": base_url}
 
 
 def infer_lines(result: "InferResult") -> list[str]:

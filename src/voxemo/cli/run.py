@@ -4,9 +4,12 @@ from dataclasses import replace
 
 from voxemo.cli.common import (
     DEFAULT_RUNS,
+    BaseUrlOption,
     BatchOption,
+    ConcurrencyOption,
     DeviceOption,
     JsonOption,
+    PriceOption,
     RemoteCodeOption,
     RunsOption,
     WorkspaceOption,
@@ -47,6 +50,9 @@ def run(
     device: DeviceOption = None,
     batch_size: BatchOption = None,
     trust_remote_code: RemoteCodeOption = False,
+    base_url: BaseUrlOption = None,
+    concurrency: ConcurrencyOption = None,
+    price: PriceOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -61,7 +67,14 @@ def run(
         model=model,
         split_id=split,
         options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens),
-        backend_options=backend_options(device, batch_size, trust_remote_code),
+        backend_options=backend_options(
+            device=device,
+            batch_size=batch_size,
+            trust_remote_code=trust_remote_code,
+            base_url=base_url,
+            concurrency=concurrency,
+            price=price,
+        ),
         command=command_line(),
         bar=lambda title, unit: progress(title, unit=unit, quiet=as_json),
         # Before anything is asked, so that the folder is known whatever happens then.

@@ -350,13 +350,14 @@ class ModelCard(Document):
     name: Text
     version: Text = "1"
     backend: Slug
-    """Name of the backend that runs it: ``local``, ``acoustic-baseline``, ``scripted`` or a plugin's."""
+    """Name of the backend that runs it: ``local``, ``endpoint``, ``acoustic-baseline``, ``scripted`` or a plugin's."""
     family: Slug | None = None
     """What differs between models of one backend, such as ``qwen2-audio``."""
     architecture: str | None = None
     """The transformers class named in the checkpoint's configuration."""
     repository: str | None = None
-    """Hub id, folder on disk, or a folder of an installed package (``package:voxemo.demo.tiny/checkpoint``)."""
+    """Hub id, folder on disk, or a folder of an installed package (``package:voxemo.demo.tiny/checkpoint``); for the
+    backend ``endpoint`` the name that the server gives the model."""
     revision: str | None = None
     """Commit of the repository; None means that the card does not pin one, and the disclosure says so."""
     dtype: Literal["bfloat16", "float16", "float32"] | None = None

@@ -13,6 +13,9 @@ from voxemo.store.models import checkpoint_revision, remember_model
 SUPERVISED_BACKENDS = ("acoustic-baseline",)
 """Backends whose models are trained on a split and have one card per fold."""
 
+SERVED_BACKENDS = ("endpoint",)
+"""Backends whose cards name a model as its server does, never a folder of this machine."""
+
 EVERY_FOLD = "all"
 """Stands for every fold where a model is the same on all of them."""
 
@@ -46,6 +49,8 @@ def fold_cards(
         RunError: a fold's model has not been trained on this split, or was trained on clips that would be tested.
     """
     card = lookup.model_card(model)
+    if card.backend in SERVED_BACKENDS:
+        return {EVERY_FOLD: _served_card(card)}
     if (folder := lookup.checkpoint_folder(card.repository)) is not None:
         return {EVERY_FOLD: _local_checkpoint(workspace, card, folder)}
     if card.repository is not None and card.repository.startswith(("/", "./", "../", "~")):
@@ -107,6 +112,17 @@ def _local_checkpoint(workspace: Workspace, card: ModelCard, folder: Path) -> Mo
     )
     remember_model(workspace, named, folder)
     return named
+
+
+def _served_card(card: ModelCard) -> ModelCard:
+    """The card of a served model, which every run folder will hold."""
+    if card.repository is not None and card.repository.startswith(("/", "./", "../", "~")):
+        raise RunError(
+            f"The card of {card.model_id} names the folder {card.repository!r}, and a run holds no path of a machine. "
+            "Start the server so that it gives the model a name (vLLM: --served-model-name NAME), and write that as "
+            "`repository`."
+        )
+    return card
 
 
 def check_shipped(card: ModelCard) -> None:

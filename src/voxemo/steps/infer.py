@@ -161,19 +161,21 @@ def infer_run(
                         n_replaced += question.request_id in settled
                 if on_progress:
                     on_progress(done, n_now)
-            elapsed = time.monotonic() - begun
-            seconds += elapsed
-            write_json(
-                worker_file,
-                {
-                    **record,
-                    "throughput": {
-                        "n_requests": n_asked,
-                        "seconds": round(elapsed, 3),
-                        "requests_per_s": round(n_asked / elapsed, 3) if elapsed > 0 else None,
+                elapsed = time.monotonic() - begun
+                # With every batch: what a server said of its model and of the tokens used outlives an interruption.
+                write_json(
+                    worker_file,
+                    {
+                        **record,
+                        "effective": dict(backend.effective()),
+                        "throughput": {
+                            "n_requests": n_asked,
+                            "seconds": round(elapsed, 3),
+                            "requests_per_s": round(n_asked / elapsed, 3) if elapsed > 0 else None,
+                        },
                     },
-                },
-            )
+                )
+            seconds += time.monotonic() - begun
     return InferResult(
         run=run,
         n_planned=requests.height,

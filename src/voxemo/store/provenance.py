@@ -22,6 +22,7 @@ PACKAGES = (
     "transformers",
     "accelerate",
     "peft",
+    "openai",
 )
 
 
