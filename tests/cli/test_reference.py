@@ -16,8 +16,16 @@ def test_golden_reference_of_the_command_line(voxemo: Callable[..., Any], monkey
         "# The command line\n",
         "Every verb takes `--json` and exits with 0 (done), 1 (yours to mend) or 2 (a bug).\n",
     ]
-    for name in sorted(command.name or "" for command in main.app.registered_commands):
-        helped = voxemo(name, "--help")
+    verbs = [[command.name or ""] for command in main.app.registered_commands]
+    for group in main.app.registered_groups:
+        assert group.typer_instance is not None
+        verbs += [
+            [str(group.name)],
+            *([str(group.name), str(c.name)] for c in group.typer_instance.registered_commands),
+        ]
+    for words in sorted(verbs):
+        name = " ".join(words)
+        helped = voxemo(*words, "--help")
         assert helped.code == 0
         parts.append(f"## voxemo {name}\n\n```text\n{helped.out.strip()}\n```\n")
 

@@ -209,7 +209,7 @@ def test_the_tidy_table_holds_every_number_of_the_boards(finished: FinishedRun) 
 
 def test_the_disclosure_has_every_point_of_the_checklist(finished: FinishedRun) -> None:
     manifest = read_manifest(finished.path)
-    text = disclosure(manifest, read_workers(finished.path))
+    text = disclosure(manifest, read_workers(finished.path), {})
 
     for heading in (
         "Run",
@@ -243,8 +243,8 @@ def test_the_disclosure_has_every_point_of_the_checklist(finished: FinishedRun) 
 
 
 def test_a_run_without_answers_says_what_is_not_recorded(finished: FinishedRun) -> None:
-    assert "hardware: not recorded: no answers yet" in disclosure(finished.manifest, [])
+    assert "hardware: not recorded: no answers yet" in disclosure(finished.manifest, [], {})
 
 
 def test_no_path_of_this_machine_is_in_a_disclosure(finished: FinishedRun, tmp_path: Path) -> None:
-    assert str(tmp_path) not in disclosure(finished.manifest, read_workers(finished.path))
+    assert str(tmp_path) not in disclosure(finished.manifest, read_workers(finished.path), {})

@@ -16,6 +16,7 @@ from voxemo.cli import (
     check,
     compare,
     demo,
+    doctor,
     download,
     infer,
     new,
@@ -76,6 +77,7 @@ app.command("report")(report.report)
 app.command("run")(run_verb.run)
 app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
+app.add_typer(doctor.app, name="doctor")
 
 
 def run() -> None:

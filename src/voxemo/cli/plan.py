@@ -16,7 +16,7 @@ from voxemo.cli.common import (
     workspace_at,
 )
 from voxemo.core.errors import UnknownName
-from voxemo.core.types import PromptForm
+from voxemo.core.types import AUDIO_CONDITIONS, PromptForm
 
 if TYPE_CHECKING:
     from voxemo.steps.plan import PlanOptions
@@ -41,6 +41,11 @@ LimitOption = Annotated[
 ]
 TokensOption = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
 
+AudioOption = Annotated[
+    str,
+    typer.Option("--audio", help="What is heard: clean, or in place of every clip silence, noise or shuffled clips."),
+]
+
 FORMS: dict[str, tuple[PromptForm, ...]] = {
     "hard": ("hard",),
     "distribution": ("distribution",),
@@ -55,6 +60,7 @@ def plan_options(
     label_source: str | None,
     limit: int | None,
     max_new_tokens: int,
+    audio: str,
 ) -> "PlanOptions":
     """The options of a plan as the steps take them."""
     from voxemo.core.types import Generation
@@ -64,11 +70,14 @@ def plan_options(
         raise UnknownName("form", form, tuple(FORMS))
     if label_source not in (None, "expressed", "perceived"):
         raise typer.BadParameter(f"--label-source is expressed or perceived, not {label_source!r}")
+    if audio not in AUDIO_CONDITIONS:
+        raise UnknownName("audio condition", audio, AUDIO_CONDITIONS)
     return PlanOptions(
         forms=FORMS[form] if form else None,
         variants=tuple(prompt) if prompt else None,
         folds=tuple(fold) if fold else None,
         label_source=label_source,  # type: ignore[arg-type]
+        audio_condition=audio,
         limit=limit,
         generation=Generation(max_new_tokens=max_new_tokens),
     )
@@ -84,6 +93,7 @@ def plan(
     label_source: LabelSourceOption = None,
     limit: LimitOption = None,
     max_new_tokens: TokensOption = 512,
+    audio: AudioOption = "clean",
     runs: RunsOption = DEFAULT_RUNS,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -98,7 +108,7 @@ def plan(
         corpus=corpus,
         model=model,
         split_id=split,
-        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens),
+        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio),
         command=command_line(),
     )
     manifest = read_manifest(run)

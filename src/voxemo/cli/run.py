@@ -22,6 +22,7 @@ from voxemo.cli.common import (
 from voxemo.cli.infer import backend_options, infer_lines
 from voxemo.cli.parse import parse_lines
 from voxemo.cli.plan import (
+    AudioOption,
     CorpusOption,
     FoldOption,
     FormOption,
@@ -47,6 +48,7 @@ def run(
     label_source: LabelSourceOption = None,
     limit: LimitOption = None,
     max_new_tokens: TokensOption = 512,
+    audio: AudioOption = "clean",
     device: DeviceOption = None,
     batch_size: BatchOption = None,
     trust_remote_code: RemoteCodeOption = False,
@@ -66,7 +68,7 @@ def run(
         corpus=corpus,
         model=model,
         split_id=split,
-        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens),
+        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio),
         backend_options=backend_options(
             device=device,
             batch_size=batch_size,

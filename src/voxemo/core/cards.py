@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxemo.core.ids import sha256_json
 from voxemo.core.labels import LabelSet
-from voxemo.core.types import FailurePolicy, LabelSource, PromptForm
+from voxemo.core.types import AudioCondition, FailurePolicy, LabelSource, PromptForm
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 LabelName = Annotated[str, Field(pattern=r"^[a-z]+$")]
@@ -493,7 +493,7 @@ class RunManifest(Document):
     label_source: LabelSource
     vote_rule: str | None
     generation: dict[str, Any]
-    audio_condition: Text
+    audio_condition: AudioCondition
     audio_handling: Text
     parser_version: Text
     """Of the last `parse`; before it, of the version that planned."""

@@ -12,6 +12,8 @@ Form = Literal["hard", "distribution", "likelihood"]
 PromptForm = Literal["hard", "distribution"]
 Reading = Literal["strict", "lenient"]
 LabelSource = Literal["expressed", "perceived"]
+AudioCondition = Literal["clean", "silence", "noise", "shuffled"]
+"""What a model hears: each clip, or in its place silence, noise of its power, or the clip of another utterance."""
 Status = Literal["ok", "repaired", "failed"]
 FailurePolicy = Literal["wrong", "excluded", "uniform"]
 
@@ -23,6 +25,7 @@ REFERENCE = "reference:"
 """What the system id of a reference row starts with."""
 
 FAILURE_POLICIES: tuple[FailurePolicy, ...] = ("wrong", "excluded", "uniform")
+AUDIO_CONDITIONS: tuple[AudioCondition, ...] = ("clean", "silence", "noise", "shuffled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +140,7 @@ class Request:
     variant_id: str
     prompt_sha256: str
     audio_sha256: str | None
-    audio_condition: str
+    audio_condition: AudioCondition
     model_id: str
     model_sha256: str
     sample_index: int = 0
@@ -202,7 +205,7 @@ class ScoreRow:
     """A prompt variant, ``ensemble`` or ``reference:<name>``."""
     form: str
     reading: Reading
-    audio_condition: str
+    audio_condition: AudioCondition
     label_source: str
     vote_rule: str | None
     class_label: str | None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -108,7 +109,9 @@ def _tilt(samples: Waveform, brightness_db: float) -> Waveform:
     return np.fft.irfft(np.fft.rfft(samples) * gain, len(samples)).astype(np.float32)
 
 
-def synthesise(clips: Sequence[Clip], *, jobs: int | None = None) -> Iterator[tuple[Clip, Waveform]]:
+def synthesise(
+    clips: Sequence[Clip], *, jobs: int | None = None, leave_out_failed: bool = False
+) -> Iterator[tuple[Clip, Waveform]]:
     """Speak clips, in the given order; some 40 a second and processor.
 
     The same clip gives the same samples in any company and order, on one machine and version of espeak-ng.
@@ -116,24 +119,33 @@ def synthesise(clips: Sequence[Clip], *, jobs: int | None = None) -> Iterator[tu
     Args:
         clips: what to speak.
         jobs: child processes at a time; as many as processors by default.
+        leave_out_failed: go on without clips that espeak-ng cannot speak: it crashes at about one in ten thousand
+            combinations of voice, words and prosody.
 
     Raises:
         MissingDependency: espeakng-loader is not installed.
-        SynthesisFailed: espeak-ng does not know the voice, or failed.
+        SynthesisFailed: espeak-ng does not know the voice, or failed, at a clip or, with ``leave_out_failed``, at all.
     """
     if find_spec("espeakng_loader") is None:
         raise MissingDependency("Making synthetic speech", package="espeakng-loader", extra="demo")
     batches = [clips[first : first + CLIPS_PER_CHILD] for first in range(0, len(clips), CLIPS_PER_CHILD)]
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        for spoken in pool.map(_speak_batch, batches):
+        for spoken in pool.map(partial(_speak_batch, leave_out_failed=leave_out_failed), batches):
             yield from spoken
 
 
-def _speak_batch(clips: Sequence[Clip]) -> list[tuple[Clip, Waveform]]:
+def _speak_batch(clips: Sequence[Clip], *, leave_out_failed: bool) -> list[tuple[Clip, Waveform]]:
     with subprocess.Popen([sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin is not None
         assert child.stdout is not None
-        return [(clip, _speak(clip, child.stdin, child.stdout)) for clip in clips]
+        spoken = []
+        for clip in clips:
+            try:
+                spoken.append((clip, _speak(clip, child.stdin, child.stdout)))
+            except SynthesisFailed:
+                if not leave_out_failed or (clip is clips[-1] and not spoken):
+                    raise
+        return spoken
 
 
 def _speak(clip: Clip, requests: IO[bytes], answers: IO[bytes]) -> Waveform:

@@ -16,7 +16,18 @@ def read_workers(run: Path) -> list[dict[str, Any]]:
     return [read_json(path) for path in sorted(RunPaths(run).workers.glob("*.json"))]
 
 
-def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]], *, scorer_version: str | None = None) -> str:
+def read_checks(run: Path) -> dict[str, dict[str, Any]]:
+    """What `voxemo doctor` found about a run's model, by the name of the check."""
+    return {path.stem: read_json(path) for path in sorted(RunPaths(run).checks.glob("*.json"))}
+
+
+def disclosure(
+    manifest: RunManifest,
+    workers: Sequence[dict[str, Any]],
+    checks: Mapping[str, dict[str, Any]],
+    *,
+    scorer_version: str | None = None,
+) -> str:
     """The disclosure of a run. Says "not recorded" where nothing is known, never leaves a point out."""
     card, split = manifest.corpus_card, manifest.split
     sections = [
@@ -73,6 +84,7 @@ def disclosure(manifest: RunManifest, workers: Sequence[dict[str, Any]], *, scor
                 ("answers", _counts(manifest)),
             ],
         ),
+        ("Checks", _checks(checks)),
         ("Hardware and software", _machines(manifest, workers)),
         ("Seeds", [(name, str(seed)) for name, seed in manifest.seeds.items()]),
         (
@@ -149,6 +161,15 @@ def _counts(manifest: RunManifest) -> str:
     return ", ".join(shown) or "not parsed yet"
 
 
+def _checks(checks: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    hearing = checks.get("hearing")
+    if hearing is None:
+        return [("does it hear", "not checked: `voxemo doctor hearing` asks with silence and noise in place of clips")]
+    verdict = "NO: " + "; ".join(hearing["problems"]) if hearing["problems"] else "yes"
+    asked = f"{hearing['n_clips']} clips, {hearing['variant_id']} ({hearing['form']})"
+    return [("does it hear", verdict), (f"answers that changed, of {asked}", json.dumps(hearing["changed"]))]
+
+
 def _machines(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     items = [("planned with", _pairs(manifest.package_versions))]
     for field in ("hardware", "package_versions"):
@@ -183,5 +204,6 @@ def _or_none(value: object) -> str:
 def write_disclosure(run: FinishedRun) -> Path:
     """Write ``report/disclosure.md`` of a run and return its path."""
     path = RunPaths(run.path).report / "disclosure.md"
-    write_text(path, disclosure(run.manifest, read_workers(run.path), scorer_version=run.scorer_version))
+    workers, checks = read_workers(run.path), read_checks(run.path)
+    write_text(path, disclosure(run.manifest, workers, checks, scorer_version=run.scorer_version))
     return path

@@ -15,7 +15,7 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError
-from voxemo.core.types import ENSEMBLE, MEAN_DISTRIBUTION, REFERENCE
+from voxemo.core.types import ENSEMBLE, MEAN_DISTRIBUTION, REFERENCE, AudioCondition
 from voxemo.reports.tables import markdown_table
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
@@ -119,6 +119,7 @@ class Board:
     speaker_independent: bool | None
     n_folds: int
     label_source: str
+    audio_condition: AudioCondition
     vote_rule: str | None
     """None on a board of hard labels."""
     reading: str
@@ -140,7 +141,8 @@ class Board:
             if self.vote_rule is None
             else f"soft labels, votes counted {self.vote_rule!r}"
         )
-        return f"{self.corpus_name} · {self.partition} · {labels} · {self.reading} reading"
+        heard = "" if self.audio_condition == "clean" else f" · HEARD: {self.audio_condition}"
+        return f"{self.corpus_name} · {self.partition} · {labels} · {self.reading} reading{heard}"
 
     @property
     def run_notes(self) -> tuple[str, ...]:
@@ -246,7 +248,7 @@ def boards(
     groups: dict[tuple[str, ...], list[FinishedRun]] = {}
     for run in runs:
         m = run.manifest
-        key = (m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, m.utterances_sha256)
+        key = (m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, m.utterances_sha256, m.audio_condition)
         groups.setdefault((*key, m.parser_version, m.label_table, run.scorer_version), []).append(run)
     made: list[Board] = []
     for _, members in sorted(groups.items()):
@@ -282,6 +284,7 @@ def _board(
         for entry in _entries(rows.filter(is_reference), run, "reference"):
             references.setdefault(entry.system, entry)
     # Published figures are of the card's own label source; beside the other one they would be compared with it.
+    with_published = with_published and first.audio_condition == "clean"
     if with_published and first.label_source == first.corpus_card.gold:
         published = _published(first.corpus_card.corpus_id, partition, columns, soft=rule is not None)
     else:
@@ -296,6 +299,7 @@ def _board(
         speaker_independent=first.split.speaker_independent,
         n_folds=first.split.n_folds,
         label_source=first.label_source,
+        audio_condition=first.audio_condition,
         vote_rule=rule,
         reading=reading,
         failure_policy=policy,

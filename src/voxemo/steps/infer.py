@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -10,24 +10,21 @@ from typing import Any
 
 import polars as pl
 
-from voxemo.audio.load import load_audio
-from voxemo.backends.base import Backend, Question, Waveform
+from voxemo.backends.base import Backend, Question
 from voxemo.backends.registry import create_backend
 from voxemo.backends.scripted import ScriptedBackend, check_answers, read_answers
-from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
-from voxemo.core.errors import AnswerFileError, AudioError, RunError
+from voxemo.core.errors import AnswerFileError, RunError
 from voxemo.core.ids import sha256_text
-from voxemo.core.types import Generation, Response, Utterance
-from voxemo.steps.fold_models import check_shipped
+from voxemo.core.types import Response, Utterance
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
+from voxemo.steps.questions import Questions, open_backend
 from voxemo.store.files import write_json
 from voxemo.store.journal import JournalWriter, read_journal
 from voxemo.store.layout import RunPaths, Workspace
-from voxemo.store.models import known_folder, model_folder
 from voxemo.store.provenance import hardware, package_versions
-from voxemo.store.workspace import corpus_root, read_prepared
+from voxemo.store.workspace import read_prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +81,7 @@ def infer_run(
             the call too; everything answered before is kept.
     """
     manifest, plan = check_plan(run)
-    utterances = _utterances(workspace, manifest)
+    utterances = run_utterances(workspace, manifest)
     paths = RunPaths(run)
     journal = read_journal(paths.responses)
     requests = plan.unique("request_id", keep="first", maintain_order=True)
@@ -111,7 +108,8 @@ def infer_run(
     n_now = pending.height + len(unusable)
 
     started = datetime.now(UTC)
-    session = _Session(workspace, manifest, utterances)
+    cards = {card.sha256(): card for card in manifest.model_cards.values()}
+    maker = Questions(workspace, manifest, utterances, asked=requests["utterance_id"].unique())
     transient: list[str] = []
     n_answered = done = len(unusable)
     n_replaced = 0
@@ -124,15 +122,7 @@ def infer_run(
             if given is not None:
                 backend: Backend = ScriptedBackend(given)
             else:
-                card = session.cards[model_sha256]
-                check_shipped(card)
-                options = dict(backend_options or {})
-                if card.training is not None:
-                    options["folder"] = model_folder(workspace, card)
-                elif card.repository is not None and known_folder(workspace, card) is not None:
-                    # The run names a checkpoint of this disk by its content; only here does it get its path back.
-                    card = card.model_copy(update={"repository": str(model_folder(workspace, card))})
-                backend = make_backend(card, Generation(**manifest.generation), **options)
+                backend = open_backend(workspace, cards[model_sha256], manifest, backend_options, make_backend)
             record = {
                 "worker": worker,
                 "started_utc": started.isoformat(timespec="seconds"),
@@ -146,10 +136,10 @@ def infer_run(
             write_json(worker_file, record)
             n_asked, begun = 0, time.monotonic()
             for batch in _batches(rows, backend.questions_per_call):
-                session.failed_clips.clear()
-                questions = [session.question(row) for row in batch]
+                maker.failed_clips.clear()
+                questions = [maker.of(row) for row in batch]
                 responses = _check_responses(questions, backend.answer(questions))
-                kept = [session.settle(q, r, worker) for q, r in zip(questions, responses, strict=True)]
+                kept = [maker.settle(q, r, worker) for q, r in zip(questions, responses, strict=True)]
                 writer.append(kept)
                 n_asked += len(kept)
                 done += len(kept)
@@ -190,7 +180,12 @@ def infer_run(
     )
 
 
-def _utterances(workspace: Workspace, manifest: RunManifest) -> dict[str, Utterance]:
+def run_utterances(workspace: Workspace, manifest: RunManifest) -> dict[str, Utterance]:
+    """Every benchmark utterance of a run's corpus, by id, as it was planned for.
+
+    Raises:
+        RunError: the prepared corpus is another version.
+    """
     prepared = read_prepared(workspace, manifest.corpus_card)
     if prepared.report["utterances_sha256"] != manifest.utterances_sha256:
         raise RunError(
@@ -268,58 +263,3 @@ def _check_responses(questions: Sequence[Question], responses: Sequence[Response
             "This is an error of the backend; nothing of this batch was kept."
         )
     return responses
-
-
-class _Session:
-    """What stays the same while a run is being answered: prompts, cards, and where the audio lies."""
-
-    def __init__(self, workspace: Workspace, manifest: RunManifest, utterances: dict[str, Utterance]) -> None:
-        self.cards = {card.sha256(): card for card in manifest.model_cards.values()}
-        self.failed_clips: dict[str, str] = {}
-        self._prompts = {prompt.prompt_sha256: prompt.text for prompt in manifest.prompts}
-        self._label_set = manifest.corpus_card.label_set(lookup.label_table())
-        self._utterances = utterances
-        self._workspace, self._corpus_id = workspace, manifest.corpus_card.corpus_id
-        self._root: Path | None = None
-
-    def question(self, row: dict[str, Any]) -> Question:
-        name = row["utterance_id"]
-        return Question(
-            request_id=row["request_id"],
-            utterance_id=name,
-            variant_id=row["variant_id"],
-            form=row["form"],
-            prompt=self._prompts[row["prompt_sha256"]],
-            label_set=self._label_set,
-            audio_key=row["audio_sha256"],
-            load_audio=lambda: self._load(name, audio_key=row["audio_sha256"]),
-        )
-
-    def _load(self, name: str, *, audio_key: str) -> Waveform:
-        # Looked up at the first clip: answers from a file need no audio on this machine.
-        if self._root is None:
-            self._root = corpus_root(self._workspace, self._corpus_id)
-        utterance = self._utterances[name]
-        try:
-            return load_audio(
-                self._root / utterance.audio_path,
-                start_s=utterance.start_s,
-                end_s=utterance.end_s,
-                expected_sha256=utterance.audio_sha256,
-                place=utterance.audio_path,
-            )
-        except AudioError as cause:
-            self.failed_clips[audio_key] = cause.reason
-            raise
-
-    def settle(self, question: Question, response: Response, worker: str) -> Response:
-        """Name the worker, and let a clip be asked again that was fine at `prepare` and cannot be read now."""
-        # By samples, not by name: a backend loads twins once, and then both fail.
-        if response.error is not None and question.audio_key in self.failed_clips:
-            return replace(
-                response,
-                worker=worker,
-                error_kind="transient",
-                error=f"audio readable at prepare, not now: {self.failed_clips[question.audio_key]}",
-            )
-        return replace(response, worker=worker)

@@ -1,7 +1,7 @@
 """Cards, split and prompts to a run folder: every question that must be answered, before any is asked."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from voxemo.core.ids import canonical_json, run_id, sha256_lines, sha256_text
 from voxemo.core.types import (
     ENSEMBLE,
     MEAN_DISTRIBUTION,
+    AudioCondition,
     Generation,
     LabelSource,
     PromptForm,
@@ -36,6 +37,7 @@ from voxemo.store.provenance import git_state, package_versions
 from voxemo.store.tables import PLAN, frame, read_table, write_table
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split, split_command
 
+HEARD_INSTEAD = {"silence": "silence", "noise": "noise of the same power", "shuffled": "the clip of another utterance"}
 AUDIO_HANDLING = "16 kHz mono float32; channels averaged without those of low frequency (LFE); soxr HQ resampling"
 
 
@@ -49,6 +51,8 @@ class PlanOptions:
     """Prompt names or paths; the five of the paper by default, ``direct`` alone for supervised systems."""
     folds: tuple[str, ...] | None = None
     label_source: LabelSource | None = None
+    audio_condition: AudioCondition = "clean"
+    """What is heard in place of the clips, to find out whether the model hears; see ``audio.conditions``."""
     limit: int | None = None
     """Answer only so many utterances of each fold's test part; marks the run as partial."""
     generation: Generation = field(default_factory=Generation)
@@ -118,13 +122,74 @@ def plan_run(
         label_source=label_source,
         command=command,
     )
+    return _write_plan(runs, manifest, table)
+
+
+def deafened_plan(run: Path, condition: AudioCondition) -> Path:
+    """Plan a run's hard prompts again with something else in place of the clips; beside the run.
+
+    Raises:
+        RunError: the run's plan was changed, it has no hard prompts, or is itself such a run.
+    """
+    manifest, table = check_plan(run)
+    if manifest.audio_condition != "clean" or condition == "clean":
+        raise RunError(f"{manifest.run_id} hears {manifest.audio_condition}; give a run that hears the clips.")
+    hard = table.filter(pl.col("form") == "hard")
+    if not hard.height:
+        raise RunError(f"{manifest.run_id} asks no hard prompts, by which hearing is measured. Plan with --form hard.")
+    content = [name for name in PLAN if name not in ("request_id", "fold_id", "partition")]
+    rows = []
+    for row in hard.iter_rows(named=True):
+        asked = {name: row[name] for name in content} | {"audio_condition": condition}
+        rows.append({**row, **asked, "request_id": request_id(asked, manifest.generation)})
+    changed = frame(rows, PLAN)
+    plan_hash = plan_sha256(
+        changed,
+        split_sha256=manifest.split.split_sha256,
+        utterances_sha256=manifest.utterances_sha256,
+        label_source=manifest.label_source,
+        label_names=manifest.label_names,
+        generation=manifest.generation,
+    )
+    card = next(iter(manifest.model_cards.values()))
+    commit, dirty = git_state()
+    deaf = manifest.model_copy(
+        update={
+            "run_id": run_id(
+                corpus_id=manifest.corpus_card.corpus_id,
+                model_id=card.model_id,
+                protocol=manifest.protocol,
+                plan_sha256=plan_hash,
+            ),
+            "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            "voxemo_version": __version__,
+            "git_commit": commit,
+            "git_dirty": dirty,
+            "command": None,
+            "plan_sha256": plan_hash,
+            "n_requests": changed["request_id"].n_unique(),
+            "prompts": tuple(prompt for prompt in manifest.prompts if prompt.form == "hard"),
+            "audio_condition": condition,
+            "counts": {},
+            "deviations": (*manifest.deviations, _heard_instead(condition)),
+        }
+    )
+    return _write_plan(run.parent, deaf, changed)
+
+
+def _heard_instead(condition: AudioCondition) -> str:
+    return f"audio: {HEARD_INSTEAD[condition]} in place of each clip"
+
+
+def _write_plan(runs: Path, manifest: RunManifest, table: pl.DataFrame) -> Path:
     run = runs / manifest.run_id
     paths = RunPaths(run)
     if paths.manifest.is_file() and paths.plan.is_file():
         check_plan(run)
         return run
     write_table(paths.plan, table, PLAN)
-    write_text(paths.prompts, "".join(canonical_json(p.model_dump(mode="json")) + "\n" for p in prompts))
+    prompts = (canonical_json(prompt.model_dump(mode="json")) for prompt in manifest.prompts)
+    write_text(paths.prompts, "".join(f"{prompt}\n" for prompt in prompts))
     # Last: a folder without a manifest is no run, so an interrupted plan leaves nothing that looks finished.
     write_manifest(run, manifest)
     return run
@@ -208,7 +273,7 @@ def _manifest(
         label_source=label_source,
         vote_rule=corpus.perception.default_vote_rule if corpus.perception else None,
         generation=asdict(options.generation),
-        audio_condition="clean",
+        audio_condition=options.audio_condition,
         audio_handling=_audio_handling(card),
         parser_version=PARSER_VERSION,
         label_table=label_table_version(lookup.label_table()),
@@ -368,7 +433,6 @@ def _rows(
 ) -> list[dict[str, Any]]:
     utterances = {utterance.utterance_id: utterance for utterance in prepared.benchmark}
     hashes = {fold_id: card.sha256() for fold_id, card in cards.items()}
-    generation = asdict(options.generation)
     rows = []
     for fold in split.folds:
         if fold.fold_id not in folds:
@@ -378,7 +442,7 @@ def _rows(
             for name in _limited(fold.partitions[partition], options.limit):
                 for prompt in prompts:
                     rows.append(
-                        _request(utterances[name], prompt, cards[card_key], hashes[card_key], generation)
+                        _request(utterances[name], prompt, cards[card_key], hashes[card_key], options)
                         | {"fold_id": fold.fold_id, "partition": partition}
                     )
     return rows
@@ -392,7 +456,7 @@ def _limited(names: Sequence[str], limit: int | None) -> Sequence[str]:
 
 
 def _request(
-    utterance: Utterance, prompt: PromptText, card: ModelCard, model_sha256: str, generation: dict[str, Any]
+    utterance: Utterance, prompt: PromptText, card: ModelCard, model_sha256: str, options: PlanOptions
 ) -> dict[str, Any]:
     content = {
         "utterance_id": utterance.utterance_id,
@@ -400,13 +464,17 @@ def _request(
         "variant_id": prompt.variant_id,
         "prompt_sha256": prompt.prompt_sha256,
         "audio_sha256": utterance.audio_sha256,
-        "audio_condition": "clean",
+        "audio_condition": options.audio_condition,
         "model_id": card.model_id,
         "model_sha256": model_sha256,
         "sample_index": 0,
     }
-    request_id = sha256_text(canonical_json({**content, "generation": generation}))[:32]
-    return {"request_id": request_id, **content}
+    return {"request_id": request_id(content, asdict(options.generation)), **content}
+
+
+def request_id(content: Mapping[str, Any], generation: Mapping[str, Any]) -> str:
+    """The id of a request: a hash of all that its answer can depend on."""
+    return sha256_text(canonical_json({**content, "generation": generation}))[:32]
 
 
 def _audio_handling(card: ModelCard) -> str:
@@ -466,6 +534,8 @@ def _deviations(
         found.append("prompts asked: " + ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts))
     if split.split_id != "protocol":
         found.append(f"split {split.split_id!r} instead of the protocol's")
+    if options.audio_condition != "clean":
+        found.append(_heard_instead(options.audio_condition))
     if label_source != corpus.gold:
         found.append(f"scored against {label_source} labels; the protocol takes {corpus.gold}")
     if model.training is not None and model.training.label_source != label_source:

@@ -98,6 +98,16 @@ class RunPaths:
         return self.root / "responses"
 
     @property
+    def checks(self) -> Path:
+        """What `voxemo doctor` found about the run's model, a file for each check."""
+        return self.root / "checks"
+
+    @property
+    def hearing_check(self) -> Path:
+        """Whether the model hears."""
+        return self.checks / "hearing.json"
+
+    @property
     def predictions(self) -> Path:
         """What the answers say; derived, may be deleted."""
         return self.root / "predictions.parquet"

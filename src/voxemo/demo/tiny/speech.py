@@ -74,8 +74,9 @@ def hear(speaker: Voice, *, n_sentences: int, seed: int) -> list[Reading]:
     plain = list(plain_readings([speaker], sentences("training"), n_sentences=N_PLAIN))
     sound = {
         clip.name: through_codec(samples) if uniform(seed, clip.name, "codec") < COMPRESSED else samples
-        for clip, samples in synthesise([*clips, *plain], jobs=1)
+        for clip, samples in synthesise([*clips, *plain], jobs=1, leave_out_failed=True)
     }
+    clips, plain = ([clip for clip in part if clip.name in sound] for part in (clips, plain))
     heard = {name: vector(measure(samples)) for name, samples in sound.items()}
     relative = against_plain(heard, clips, plain_voices(heard, plain))
     return [

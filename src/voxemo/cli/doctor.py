@@ -1,0 +1,150 @@
+"""`voxemo doctor`: what this machine can run, and whether a model hears."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voxemo.cli.common import (
+    BaseUrlOption,
+    BatchOption,
+    ConcurrencyOption,
+    DeviceOption,
+    JsonOption,
+    RemoteCodeOption,
+    RunArgument,
+    WorkspaceOption,
+    console,
+    emit,
+    next_command,
+    print_table,
+    progress,
+    say,
+    shown_path,
+    table,
+    workspace_at,
+)
+from voxemo.cli.infer import backend_options
+
+if TYPE_CHECKING:
+    from voxemo.reports.hearing import Gain
+    from voxemo.steps.hearing import HearingCheck
+
+app = typer.Typer(help="What this machine can run, and whether a model hears.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def doctor(context: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Say what this machine can run, and what is missing."""
+    if context.invoked_subcommand is not None:
+        return
+    from voxemo.steps.machine import inspect_machine
+
+    found = inspect_machine(workspace_at(workspace))
+    if as_json:
+        emit(found)
+        return
+    for title, facts in found.facts:
+        say(f"{title:<12} {facts}")
+    if found.missing:
+        say("")
+        say("Not installed, and needed for:")
+        for extra, purpose in found.missing:
+            say(f"  {purpose}: pip install 'voxemo[{extra}]'")
+
+
+@app.command("hearing")
+def hearing(
+    run: RunArgument,
+    full: Annotated[
+        bool, typer.Option("--full", help="Answer all hard prompts of a parsed run again under each condition.")
+    ] = False,
+    n: Annotated[int, typer.Option("-n", min=2, help="Clips to ask about.")] = 16,
+    device: DeviceOption = None,
+    batch_size: BatchOption = None,
+    trust_remote_code: RemoteCodeOption = False,
+    base_url: BaseUrlOption = None,
+    concurrency: ConcurrencyOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask about a few clips, then with silence, noise and each other's clips in their place. Exits with 1 if deaf.
+
+    Run it after `voxemo plan`, before hours of `voxemo infer`. With --full, after `voxemo run`: what hearing is worth.
+    """
+    from voxemo.steps.hearing import check_hearing, measure_hearing
+    from voxemo.store.layout import RunPaths
+
+    options = backend_options(
+        device=device,
+        batch_size=batch_size,
+        trust_remote_code=trust_remote_code,
+        base_url=base_url,
+        concurrency=concurrency,
+    )
+    at = workspace_at(workspace)
+    if full:
+        from voxemo.reports.hearing import write_hearing
+
+        with progress("asking again", unit="answers", quiet=as_json) as update:
+            found = measure_hearing(at, run, backend_options=options, on_progress=_of_all(update))
+        gains = [(one.partition, one.system_id, one.condition, one.difference) for one in found]
+        written = write_hearing(run, gains)
+        if as_json:
+            emit({"gains": found, "written": written})
+            return
+        _show_gains(gains)
+        say(f"wrote {shown_path(written)}")
+        return
+    with progress("asking", unit="conditions", quiet=as_json) as update:
+        check = check_hearing(at, run, n_clips=n, backend_options=options, on_progress=update)
+    if as_json:
+        emit(check)
+    else:
+        again = next_command("infer", run, workspace=workspace)
+        for line in (*check_lines(check), f"wrote {shown_path(RunPaths(run).hearing_check)}"):
+            say(line)
+        if check.hears:
+            say(f"Next: {again}")
+    raise typer.Exit(0 if check.hears else 1)
+
+
+def _of_all(update: Callable[[int, int], None]) -> Callable[[str, int, int], None]:
+    """Progress of one condition after the other as one bar."""
+    seen: dict[str, int] = {}
+
+    def told(condition: str, done: int, total: int) -> None:
+        from voxemo.steps.hearing import DEAFENING
+
+        seen[condition] = done
+        update(sum(seen.values()), total * len(DEAFENING))
+
+    return told
+
+
+def check_lines(check: "HearingCheck") -> list[str]:
+    """What a few questions showed, for a person."""
+    lines = [f"{check.model_id}: {check.n_clips} clips, prompt {check.variant_id} ({check.form})"]
+    lines += [
+        f"  {name:<9} in place of the clip: {n} of {check.n_clips} answers change" for name, n in check.changed.items()
+    ]
+    if check.second_half is not None:
+        n, seconds = check.second_half.tokens, check.second_half.seconds
+        declared = check.declared_tokens_per_s
+        card = "" if declared is None else f"; the card declares {declared:g} a second"
+        lines.append(f"  {seconds:g} s more of audio add {n} tokens{card}")
+    if check.hears:
+        return [*lines, "It hears: its answers depend on the audio."]
+    return [
+        *lines,
+        "STOP: this model does not seem to hear.",
+        *(f"  {problem}" for problem in check.problems),
+        "  A model that always answers the same looks deaf too: plan with more prompts, and read some answers.",
+    ]
+
+
+def _show_gains(gains: "list[Gain]") -> None:
+    from voxemo.reports.hearing import HEADER, gain_rows
+
+    made = table(HEADER, gain_rows(gains), title="What hearing is worth: UA %, pooled over folds", numbers_from=3)
+    print_table(console(), made)

@@ -1,0 +1,120 @@
+"""From rows of a plan to questions that a model can be asked: prompt, labels, and a clip that loads when needed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from voxemo.audio.conditions import heard, partners
+from voxemo.audio.load import Waveform, load_audio
+from voxemo.backends.base import Backend, Question
+from voxemo.catalog import lookup
+from voxemo.core.cards import ModelCard, RunManifest
+from voxemo.core.errors import AudioError
+from voxemo.core.types import AudioCondition, Generation, Response, Utterance
+from voxemo.steps.fold_models import check_shipped
+from voxemo.store.layout import Workspace
+from voxemo.store.models import known_folder, model_folder
+from voxemo.store.workspace import corpus_root
+
+
+def open_backend(
+    workspace: Workspace,
+    card: ModelCard,
+    manifest: RunManifest,
+    options: dict[str, Any] | None,
+    make_backend: Callable[..., Backend],
+) -> Backend:
+    """Load the model that a run's card names, wherever this machine has it.
+
+    Raises:
+        RunError: an installed model is not the version that was planned for.
+        BackendError: the model cannot be loaded, or does not do what its card declares.
+    """
+    check_shipped(card)
+    options = dict(options or {})
+    if card.training is not None:
+        options["folder"] = model_folder(workspace, card)
+    elif card.repository is not None and known_folder(workspace, card) is not None:
+        # The run names a checkpoint of this disk by its content; only here does it get its path back.
+        card = card.model_copy(update={"repository": str(model_folder(workspace, card))})
+    return make_backend(card, Generation(**manifest.generation), **options)
+
+
+class Questions:
+    """What stays the same while a run is being answered: prompts, labels, and where the audio lies.
+
+    Args:
+        workspace: knows where the corpus's audio lies.
+        manifest: of the run.
+        utterances: of the corpus, by id.
+        asked: ids of all utterances of the run; under ``shuffled`` they trade clips among themselves.
+        condition: what is heard; the run's own by default.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        manifest: RunManifest,
+        utterances: dict[str, Utterance],
+        *,
+        asked: Iterable[str],
+        condition: AudioCondition | None = None,
+    ) -> None:
+        self.failed_clips: dict[str, str] = {}
+        """Why a clip could not be read now, by audio key."""
+        self._prompts = {prompt.prompt_sha256: prompt.text for prompt in manifest.prompts}
+        self._label_set = manifest.corpus_card.label_set(lookup.label_table())
+        self._utterances = utterances
+        self._condition = condition or manifest.audio_condition
+        # Among usable clips, whatever shard this is: every worker finds the same.
+        usable = (name for name in asked if utterances[name].unusable_reason is None)
+        self._partners = partners(usable) if self._condition == "shuffled" else {}
+        self._workspace, self._corpus_id = workspace, manifest.corpus_card.corpus_id
+        self._root: Path | None = None
+
+    def of(self, row: dict[str, Any]) -> Question:
+        """The question of one row of the plan."""
+        name = row["utterance_id"]
+        # Twins have the same samples, but not the same partner or noise.
+        audio_key = row["audio_sha256"] if self._condition == "clean" else f"{self._condition}/{name}"
+        return Question(
+            request_id=row["request_id"],
+            utterance_id=name,
+            variant_id=row["variant_id"],
+            form=row["form"],
+            prompt=self._prompts[row["prompt_sha256"]],
+            label_set=self._label_set,
+            audio_key=audio_key,
+            load_audio=lambda: self._load(name, audio_key=audio_key),
+        )
+
+    def _load(self, name: str, *, audio_key: str) -> Waveform:
+        # Looked up at the first clip: answers from a file need no audio on this machine.
+        if self._root is None:
+            self._root = corpus_root(self._workspace, self._corpus_id)
+        utterance = self._utterances[self._partners.get(name, name)]
+        try:
+            samples = load_audio(
+                self._root / utterance.audio_path,
+                start_s=utterance.start_s,
+                end_s=utterance.end_s,
+                expected_sha256=utterance.audio_sha256,
+                place=utterance.audio_path,
+            )
+            return heard(samples, self._condition, key=name)
+        except AudioError as cause:
+            self.failed_clips[audio_key] = cause.reason
+            raise
+
+    def settle(self, question: Question, response: Response, worker: str) -> Response:
+        """Name the worker, and let a clip be asked again that was fine at `prepare` and cannot be read now."""
+        # By samples, not by name: a backend loads twins once, and then both fail.
+        if response.error is not None and question.audio_key in self.failed_clips:
+            return replace(
+                response,
+                worker=worker,
+                error_kind="transient",
+                error=f"audio readable at prepare, not now: {self.failed_clips[question.audio_key]}",
+            )
+        return replace(response, worker=worker)
