@@ -347,11 +347,6 @@ def test_another_number_of_audio_tokens_than_the_clip_gives_is_refused(
         backend.answer([ask(1.0)])
 
 
-def test_likelihood_questions_are_refused(backend: LocalBackend, ask: Ask) -> None:
-    with pytest.raises(BackendError, match="likelihood"):
-        backend.answer([ask(form="likelihood")])
-
-
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -685,3 +685,68 @@ def test_comparing_two_splits_names_what_differs(workspace: Workspace) -> None:
 
     assert any(line.startswith("split: protocol") for line in result.unlike)
     assert result.comparisons[0].difference.ci_unit == "speaker"
+
+
+# --- likelihoods -------------------------------------------------------------------------------------------------
+
+
+class Weighing:
+    """Writes the toy's answers, and weighs the truth highest; silence leans to the first label."""
+
+    questions_per_call = 16
+
+    def answer(self, questions: Sequence[Question]) -> list[Response]:
+        return [self._weigh(one) if one.form == "likelihood" else self._write(one) for one in questions]
+
+    def _write(self, question: Question) -> Response:
+        return Response(request_id=question.request_id, text=toy_answer(question))
+
+    def _weigh(self, question: Question) -> Response:
+        truth = question.utterance_id.split("_")[1]
+        assert question.label_answers == tuple(f"FINAL LABEL: {name}" for name in question.label_set.display)
+        return Response(
+            request_id=question.request_id,
+            label_logprobs=tuple(
+                (-1.0 if name == truth else -3.0) + 2.5 * (place == 0)
+                for place, name in enumerate(question.label_set.names)
+            ),
+            silent_logprobs=(-0.5, -3.0, -3.0, -3.0),
+        )
+
+    def effective(self) -> dict[str, Any]:
+        return {"backend": "weighing"}
+
+
+def test_likelihoods_are_a_third_reading_beside_stated_and_voted(workspace: Workspace) -> None:
+    run = planned(workspace, forms=("hard", "distribution", "likelihood"))
+    infer_run(workspace, run, make_backend=lambda card, generation, **options: Weighing())
+    result = parse_run(run)
+    scores = score_run(workspace, run, resamples=FAST).scores
+
+    assert result.counts["planned"] == result.counts["answered"] == 240 * 5 * 3
+    assert sum(result.counts[f"strict.{status}"] for status in ("ok", "repaired", "failed")) == 240 * 5 * 3
+    where = {"metric": "unweighted_accuracy", "partition": "test", "fold_id": "pooled", "reading": "strict"}
+    raw = value(scores, **where, system_id="likelihood:caption", failure_policy="wrong")
+    corrected = value(scores, **where, system_id="likelihood-corrected:caption", failure_policy="wrong")
+    # The lean to the first label hides every other one, and silence tells of it.
+    assert (raw, corrected) == (0.25, 1.0)
+    soft = scores.filter(
+        pl.col("metric") == "jsd", pl.col("fold_id") == "pooled", pl.col("failure_policy") == "uniform"
+    )
+    assert {"likelihood:direct", "likelihood-corrected:direct", "direct", "ensemble"} <= set(soft["system_id"])
+    assert set(soft.filter(pl.col("system_id") == "likelihood:direct")["form"]) == {"likelihood"}
+    before = score_run(workspace, answered(workspace), resamples=FAST).scores
+    same = [
+        "system_id",
+        "form",
+        "metric",
+        "partition",
+        "fold_id",
+        "reading",
+        "failure_policy",
+        "vote_rule",
+        "class_label",
+    ]
+    old = before.select(*same, "value").join(scores.select(*same, other="value"), on=same, nulls_equal=True)
+    assert old.height == before.height
+    assert old.filter(~pl.col("value").eq_missing(pl.col("other"))).is_empty()

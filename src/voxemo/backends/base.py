@@ -30,6 +30,8 @@ class Question:
     prompt: str
     """The rendered user text; the audio comes before it in the same turn."""
     label_set: LabelSet
+    label_answers: tuple[str, ...] = ()
+    """Of the likelihood form: the answers to weigh, one for each label of the set."""
     audio_key: str
     """Equal for questions about the same samples, so that a backend can load and encode them once."""
     load_audio: Callable[[], Waveform]

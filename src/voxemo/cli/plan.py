@@ -16,7 +16,7 @@ from voxemo.cli.common import (
     workspace_at,
 )
 from voxemo.core.errors import UnknownName
-from voxemo.core.types import AUDIO_CONDITIONS, PromptForm
+from voxemo.core.types import AUDIO_CONDITIONS, Form
 
 if TYPE_CHECKING:
     from voxemo.steps.plan import PlanOptions
@@ -25,7 +25,8 @@ CorpusOption = Annotated[str, typer.Option("--corpus", help="Name of a prepared 
 ModelOption = Annotated[str, typer.Option("--model", help="Name of a model card, or path to one.", show_default=False)]
 SplitOption = Annotated[str, typer.Option("--split", help="Name of a split that `voxemo split` made.")]
 FormOption = Annotated[
-    str | None, typer.Option("--form", help="hard, distribution or both. Default: the protocol's for this corpus.")
+    str | None,
+    typer.Option("--form", help="hard, distribution, both, likelihood or all. Default: the protocol's for the corpus."),
 ]
 PromptOption = Annotated[
     list[str] | None,
@@ -46,10 +47,12 @@ AudioOption = Annotated[
     typer.Option("--audio", help="What is heard: clean, or in place of every clip silence, noise or shuffled clips."),
 ]
 
-FORMS: dict[str, tuple[PromptForm, ...]] = {
+FORMS: dict[str, tuple[Form, ...]] = {
     "hard": ("hard",),
     "distribution": ("distribution",),
     "both": ("hard", "distribution"),
+    "likelihood": ("likelihood",),
+    "all": ("hard", "distribution", "likelihood"),
 }
 
 

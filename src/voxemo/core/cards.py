@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxemo.core.ids import sha256_json
 from voxemo.core.labels import LabelSet
-from voxemo.core.types import AudioCondition, FailurePolicy, LabelSource, PromptForm
+from voxemo.core.types import AudioCondition, FailurePolicy, Form, LabelSource
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 LabelName = Annotated[str, Field(pattern=r"^[a-z]+$")]
@@ -440,9 +440,11 @@ class PromptText(Document):
     prompt_sha256: Text
     variant_id: Slug
     variant_version: Text
-    form: PromptForm
+    form: Form
     label_names: tuple[LabelName, ...]
     text: Text
+    label_answer: Text | None = None
+    """Of the likelihood form: the answer that is weighed for each label, with ``{label}`` where it stands."""
 
 
 class SplitFacts(Document):

@@ -23,6 +23,10 @@ MEAN_DISTRIBUTION = "mean_distribution"
 """System id of the mean of the five stated distributions; no prompt may be called so."""
 REFERENCE = "reference:"
 """What the system id of a reference row starts with."""
+LIKELIHOOD = "likelihood:"
+"""What the system id of a prompt starts with where labels were weighed by their likelihood and not asked for."""
+CORRECTED = "likelihood-corrected:"
+"""The same, with what silence gives taken out."""
 
 FAILURE_POLICIES: tuple[FailurePolicy, ...] = ("wrong", "excluded", "uniform")
 AUDIO_CONDITIONS: tuple[AudioCondition, ...] = ("clean", "silence", "noise", "shuffled")
@@ -163,6 +167,9 @@ class Response:
     attempt: int = 1
     worker: str = ""
     label_logprobs: tuple[float, ...] | None = None
+    """Of the likelihood form: log-probability of the answer that names each label, in label-set order."""
+    silent_logprobs: tuple[float, ...] | None = None
+    """The same with silence in place of the clip."""
     audio_handling: str | None = None
     """What was done to the audio beyond resampling: ``truncated``, ``padded`` or None."""
 

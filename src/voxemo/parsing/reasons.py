@@ -25,6 +25,7 @@ REASONS: dict[str, str] = {
     "unknown_key": "The distribution names something that is no label of the closed set.",
     "duplicate_key": "The distribution names one label twice, by the same word or by two words for it.",
     "bad_numbers": "A probability is negative, not finite, too large or no number.",
+    "no_scores": "The backend gave no finite log-probability for every label.",
     "zero_sum": "No label has a probability above zero.",
 }
 

@@ -15,7 +15,7 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError
-from voxemo.core.types import ENSEMBLE, MEAN_DISTRIBUTION, REFERENCE, AudioCondition
+from voxemo.core.types import CORRECTED, ENSEMBLE, LIKELIHOOD, MEAN_DISTRIBUTION, REFERENCE, AudioCondition
 from voxemo.reports.tables import markdown_table
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
@@ -495,6 +495,9 @@ def format_cell(metric: str, cell: Cell | None, *, interval: bool) -> str:
 def prompt_title(system: str) -> str:
     """A prompt variant as the paper abbreviates it (``T+A+R``); other systems keep their name."""
     short = {ENSEMBLE: "vote of 5", MEAN_DISTRIBUTION: "mean of 5"}
+    for prefix, how in ((LIKELIHOOD, "likelihood"), (CORRECTED, "likelihood - silence")):
+        if system.startswith(prefix):
+            return f"{prompt_title(system.removeprefix(prefix))}, {how}"
     return lookup.prompt(system)[0].name if system in lookup.prompt_names() else short.get(system, system)
 
 

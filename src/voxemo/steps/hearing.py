@@ -126,7 +126,7 @@ def check_hearing(
         if condition == "clean":
             count = _count_tokens(backend, maker.of(rows[0]), card.audio)
     clean = answers["clean"]
-    changed = {name: sum(a.text != b.text for a, b in zip(clean, answers[name], strict=True)) for name in DEAFENING}
+    changed = {name: sum(_said(a) != _said(b) for a, b in zip(clean, answers[name], strict=True)) for name in DEAFENING}
     check = HearingCheck(
         model_id=card.model_id,
         variant_id=rows[0]["variant_id"],
@@ -184,6 +184,10 @@ def _count_tokens(backend: Backend, question: Question, limits: AudioLimits) -> 
         return None
     seconds = [heard_s(n / SAMPLE_RATE_HZ, limits) for n in (len(samples) // 2, len(samples))]
     return TokenCount(seconds=round(seconds[1] - seconds[0], 3), tokens=whole - half)
+
+
+def _said(response: Response) -> tuple[str, tuple[float, ...] | None]:
+    return response.text, response.label_logprobs
 
 
 def heard_s(duration_s: float, limits: AudioLimits) -> float:

@@ -9,8 +9,9 @@ from typing import Any
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.labels import LabelSet
-from voxemo.core.types import ParsedPrediction, Reading, Response
+from voxemo.core.types import CORRECTED, LIKELIHOOD, ParsedPrediction, Reading, Response
 from voxemo.parsing.hard import parse_hard
+from voxemo.parsing.likelihood import read_likelihoods
 from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.parsing.soft import parse_distribution
 from voxemo.steps.plan import check_plan, label_table_version
@@ -44,6 +45,20 @@ def read_response(response: Response, form: str, label_set: LabelSet, reading: R
     return parse(response.text, label_set, reading=reading, finish=response.finish)
 
 
+def read_systems(
+    response: Response, variant_id: str, form: str, label_set: LabelSet, reading: Reading
+) -> Iterator[tuple[str, ParsedPrediction]]:
+    """System id and prediction of every system that one response speaks for: one, but two where labels were weighed."""
+    if form != "likelihood":
+        yield variant_id, read_response(response, form, label_set, reading)
+        return
+    weighed, finish = response.label_logprobs, response.finish
+    yield f"{LIKELIHOOD}{variant_id}", read_likelihoods(weighed, label_set, finish=finish)
+    if response.silent_logprobs is not None:
+        corrected = read_likelihoods(weighed, label_set, finish=finish, silent=response.silent_logprobs)
+        yield f"{CORRECTED}{variant_id}", corrected
+
+
 def parse_run(run: Path) -> ParseResult:
     """Read every answer of a run by both readings, and write ``predictions.parquet`` and the manifest's counts.
 
@@ -67,18 +82,22 @@ def parse_run(run: Path) -> ParseResult:
             if response is None:
                 continue
             for reading in READINGS:
-                prediction = read_response(response, form, label_set, reading)
-                counts[f"{reading}.{prediction.status}"] += 1
-                if reading == "strict" and prediction.reason is not None:
-                    reasons[prediction.reason] = reasons.get(prediction.reason, 0) + 1
-                yield {
-                    "request_id": request_id,
-                    "utterance_id": utterance_id,
-                    "system_id": variant_id,
-                    "form": form,
-                    "reading": reading,
-                    **{name: getattr(prediction, name) for name in FIELDS},
-                }
+                for place, (system_id, prediction) in enumerate(
+                    read_systems(response, variant_id, form, label_set, reading)
+                ):
+                    # An answer counts once, however many systems read it.
+                    if place == 0:
+                        counts[f"{reading}.{prediction.status}"] += 1
+                        if reading == "strict" and prediction.reason is not None:
+                            reasons[prediction.reason] = reasons.get(prediction.reason, 0) + 1
+                    yield {
+                        "request_id": request_id,
+                        "utterance_id": utterance_id,
+                        "system_id": system_id,
+                        "form": form,
+                        "reading": reading,
+                        **{name: getattr(prediction, name) for name in FIELDS},
+                    }
 
     # Scores of other answers than these would pass for this run's.
     removed = [old.name for old in (paths.scores, paths.confusions) if remove(old)]
@@ -87,7 +106,7 @@ def parse_run(run: Path) -> ParseResult:
     write_table(paths.predictions, table, PREDICTIONS)
     totals = {
         "planned": requests.height,
-        "answered": table.height // len(READINGS),
+        "answered": table["request_id"].n_unique(),
         "duplicates": journal.n_duplicates,
         "damaged_lines": len(journal.damaged),
         "journal_bytes": n_bytes,

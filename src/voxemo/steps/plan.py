@@ -18,6 +18,7 @@ from voxemo.core.types import (
     ENSEMBLE,
     MEAN_DISTRIBUTION,
     AudioCondition,
+    Form,
     Generation,
     LabelSource,
     PromptForm,
@@ -45,8 +46,9 @@ AUDIO_HANDLING = "16 kHz mono float32; channels averaged without those of low fr
 class PlanOptions:
     """What a user can say about a run beyond corpus, model and split. None takes the protocol's value."""
 
-    forms: tuple[PromptForm, ...] | None = None
-    """``hard`` and/or ``distribution``; the protocol asks the distribution form where votes exist."""
+    forms: tuple[Form, ...] | None = None
+    """``hard``, ``distribution`` and/or ``likelihood``; the protocol asks the second where votes exist, and never the
+    third."""
     variants: tuple[str, ...] | None = None
     """Prompt names or paths; the five of the paper by default, ``direct`` alone for supervised systems."""
     folds: tuple[str, ...] | None = None
@@ -354,13 +356,14 @@ def _choose_folds(split: Split, asked: tuple[str, ...] | None) -> tuple[str, ...
     return tuple(fold_id for fold_id in there if asked is None or fold_id in asked)
 
 
-def _render(corpus: CorpusCard, names: Sequence[str], forms: Sequence[PromptForm]) -> list[PromptText]:
+def _render(corpus: CorpusCard, names: Sequence[str], forms: Sequence[Form]) -> list[PromptText]:
     label_set = corpus.label_set(lookup.label_table())
     prompts = []
     for name in names:
         variant, template = lookup.prompt(name)
         for form in forms:
-            text = render_prompt(variant, template, form=form, label_set=label_set)
+            asked: PromptForm = "distribution" if form == "distribution" else "hard"
+            text = render_prompt(variant, template, form=asked, label_set=label_set)
             prompts.append(
                 PromptText(
                     prompt_sha256=sha256_text(text),
@@ -369,6 +372,7 @@ def _render(corpus: CorpusCard, names: Sequence[str], forms: Sequence[PromptForm
                     form=form,
                     label_names=label_set.names,
                     text=text,
+                    label_answer=template.sft_target if form == "likelihood" else None,
                 )
             )
     return prompts
@@ -412,7 +416,7 @@ def _check_prompts(corpus: CorpusCard, prompts: Sequence[PromptText]) -> None:
         )
 
 
-def default_forms(corpus: CorpusCard) -> tuple[PromptForm, ...]:
+def default_forms(corpus: CorpusCard) -> tuple[Form, ...]:
     """Forms that the protocol asks: hard everywhere, distribution where votes are released (PROTOCOL section 4)."""
     voted = corpus.perception is not None and corpus.perception.votes_released
     return ("hard", "distribution") if voted else ("hard",)

@@ -63,7 +63,7 @@ class Questions:
     ) -> None:
         self.failed_clips: dict[str, str] = {}
         """Why a clip could not be read now, by audio key."""
-        self._prompts = {prompt.prompt_sha256: prompt.text for prompt in manifest.prompts}
+        self._prompts = {(prompt.prompt_sha256, prompt.form): prompt for prompt in manifest.prompts}
         self._label_set = manifest.corpus_card.label_set(lookup.label_table())
         self._utterances = utterances
         self._condition = condition or manifest.audio_condition
@@ -78,13 +78,17 @@ class Questions:
         name = row["utterance_id"]
         # Twins have the same samples, but not the same partner or noise.
         audio_key = row["audio_sha256"] if self._condition == "clean" else f"{self._condition}/{name}"
+        prompt = self._prompts[row["prompt_sha256"], row["form"]]
+        answer = prompt.label_answer or ""
+        words = self._label_set.display if answer else ()
         return Question(
             request_id=row["request_id"],
             utterance_id=name,
             variant_id=row["variant_id"],
             form=row["form"],
-            prompt=self._prompts[row["prompt_sha256"]],
+            prompt=prompt.text,
             label_set=self._label_set,
+            label_answers=tuple(answer.replace("{label}", word) for word in words),
             audio_key=audio_key,
             load_audio=lambda: self._load(name, audio_key=audio_key),
         )

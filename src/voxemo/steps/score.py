@@ -169,9 +169,9 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
     labels = {name: position[label] for name, label in gold.items() if label is not None}
     speakers = {u.utterance_id: u.speaker_id for u in prepared.benchmark}
     rows = (
-        plan.select("request_id", "utterance_id", "fold_id", "partition", "form", "variant_id")
+        plan.select("request_id", "utterance_id", "fold_id", "partition", "form")
         .join(
-            predictions.select("request_id", "reading", "status", "label", "distribution"),
+            predictions.select("request_id", "system_id", "reading", "status", "label", "distribution"),
             on="request_id",
             how="inner",
             maintain_order="left",
@@ -220,17 +220,19 @@ def _vote_counts(prepared: PreparedCorpus, position: Mapping[str, int]) -> dict[
 def hard_systems(table: ScoredTable, *, partition: str, reading: str) -> dict[str, list[HardFold]]:
     """Hard answers of every prompt variant and, where all of the paper's five were asked, of their vote.
 
+    Where labels were weighed by their likelihood, the likeliest is the answer of a system of its own.
+
     Only utterances with a gold label are in the folds.
     """
     rows = table.rows.filter(
         (pl.col("partition") == partition)
         & (pl.col("reading") == reading)
-        & (pl.col("form") == "hard")
+        & pl.col("form").is_in(["hard", "likelihood"])
         & (pl.col("gold") >= 0)
     )
     systems = {
-        variant: [_hard_fold(fold_id, part, part["predicted"].to_numpy()) for fold_id, part in _cut(part, "fold_id")]
-        for variant, part in _cut(rows, "variant_id")
+        system: [_hard_fold(fold_id, part, part["predicted"].to_numpy()) for fold_id, part in _cut(part, "fold_id")]
+        for system, part in _cut(rows, "system_id")
     }
     voted = _five_answers(rows)
     if voted is not None:
@@ -244,7 +246,7 @@ def hard_systems(table: ScoredTable, *, partition: str, reading: str) -> dict[st
 def soft_systems(
     table: ScoredTable, *, partition: str, reading: str, rule: str
 ) -> dict[tuple[str, str], list[SoftFold]]:
-    """Distributions by (system, form): stated ones of every variant, and the vote of the five hard answers.
+    """Distributions by (system, form): stated or likely ones of every variant, and the vote of the five hard answers.
 
     Only utterances with a soft label by the counting rule are in the folds.
     """
@@ -253,14 +255,15 @@ def soft_systems(
         & (pl.col("reading") == reading)
         & pl.col("utterance_id").is_in(list(table.votes[rule]))
     )
-    stated = rows.filter(pl.col("form") == "distribution")
     systems = {
-        (variant, "distribution"): [
+        (system, form): [
             _soft_fold(table, rule, fold_id, part, *_stated(part, table.n_labels))
             for fold_id, part in _cut(part, "fold_id")
         ]
-        for variant, part in _cut(stated, "variant_id")
+        for form in ("distribution", "likelihood")
+        for system, part in _cut(rows.filter(pl.col("form") == form), "system_id")
     }
+    stated = rows.filter(pl.col("form") == "distribution")
     averaged = _five_answers(stated.with_columns(row=pl.int_range(pl.len())), values="row")
     if averaged is not None:
         systems[MEAN_DISTRIBUTION, "distribution"] = [
@@ -300,11 +303,11 @@ def _mean_of_five(stated: pl.DataFrame, part: pl.DataFrame, n_labels: int) -> Fl
 def _five_answers(rows: pl.DataFrame, *, values: str = "predicted") -> pl.DataFrame | None:
     """One row per fold and utterance with a column per variant; None unless the paper's five were all asked."""
     names = lookup.prompt_names()
-    if not set(names) <= set(rows["variant_id"].unique()):
+    if not set(names) <= set(rows["system_id"].unique()):
         return None
     index = ["fold_id", "utterance_id", "gold", "speaker"]
-    wide = rows.filter(pl.col("variant_id").is_in(names)).pivot(
-        "variant_id", index=index, values=values, maintain_order=True
+    wide = rows.filter(pl.col("system_id").is_in(names)).pivot(
+        "system_id", index=index, values=values, maintain_order=True
     )
     # An utterance that is not yet answered under all five has no vote.
     whole = wide.drop_nulls(list(names))
@@ -541,7 +544,7 @@ class _RowWriter:
         stated = rows.filter(
             (pl.col("partition") == partition) & (pl.col("reading") == reading) & (pl.col("form") == "distribution")
         )
-        for variant, part in _cut(stated, "variant_id"):
+        for variant, part in _cut(stated, "system_id"):
             folds = [(fold_id, of_fold.height, _n_failed(of_fold)) for fold_id, of_fold in _cut(part, "fold_id")]
             rates = [n_failed / n for _, n, n_failed in folds]
             n, n_failed = part.height, _n_failed(part)

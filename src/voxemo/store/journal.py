@@ -39,8 +39,9 @@ def decode(line: bytes) -> Response:
         raise ValueError("not a response object")
     if not isinstance(content.get("text", ""), str):
         raise ValueError("the text of a response is a string")
-    if isinstance(content.get("label_logprobs"), list):
-        content["label_logprobs"] = tuple(content["label_logprobs"])
+    for name in ("label_logprobs", "silent_logprobs"):
+        if isinstance(content.get(name), list):
+            content[name] = tuple(content[name])
     try:
         return Response(**content)
     except TypeError as cause:

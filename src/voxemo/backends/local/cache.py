@@ -39,6 +39,10 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.keys, self.values = self._store_keys[..., :end, :], self._store_values[..., :end, :]
         return self.keys, self.values
 
+    def crop(self, max_length: int) -> None:
+        """Forget all tokens beyond the first so many; their room stays."""
+        self.keys, self.values = self._store_keys[..., :max_length, :], self._store_values[..., :max_length, :]
+
 
 def _grown(store: torch.Tensor, n_used: int, n_tokens: int) -> torch.Tensor:
     grown = store.new_empty(*store.shape[:-2], n_tokens, store.shape[-1])

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+import numpy as np
+
 from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.backends.base import Question
 from voxemo.backends.local.clips import FittedClip, RefusedClip, fit_clip
@@ -51,6 +53,8 @@ SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
 """Recorded even when off: a checkpoint's own values for them are what greedy decoding must not meet."""
 
 
+SILENCE_S = 2.0
+"""Length of the silence that label likelihoods are corrected by."""
 QUESTIONS_PER_CLIP = 10
 """Questions in a call for each clip of a batch: a voted corpus asks ten about a clip."""
 
@@ -107,6 +111,8 @@ class LocalBackend:
         self._decoding = _decoding(generation, own=self._model.generation_config, tokenizer=self._processor.tokenizer)
         # `generate` fills fields that are None from the model's own configuration: leave it nothing else to inherit.
         self._model.generation_config = self._decoding
+        self._of_silence: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
+        """Log-probabilities of labels where nothing is heard, by prompt and answers."""
         stop = self._decoding.eos_token_id
         self._stop_ids = frozenset(stop if isinstance(stop, list) else [stop])
 
@@ -124,8 +130,6 @@ class LocalBackend:
         Raises:
             BackendError: the model does not do what its card declares, or one question alone exhausts the memory.
         """
-        if any(question.form == "likelihood" for question in questions):
-            raise BackendError("The local backend writes answers; it does not give the likelihood form's label scores.")
         by_clip: dict[str, list[tuple[int, Question]]] = {}
         for place, question in enumerate(questions):
             by_clip.setdefault(question.audio_key, []).append((place, question))
@@ -236,20 +240,23 @@ class LocalBackend:
     def _answer_together(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
         """Read what all prompts begin with, once for each clip; then answer prompt by prompt."""
         started = time.perf_counter()
-        rows: dict[str, list[tuple[int, int, Question]]] = {}
+        rows: dict[tuple[str, bool], list[tuple[int, int, Question]]] = {}
         for row, one in enumerate(asked):
             for place, question in one.questions:
                 if place not in responses:
-                    rows.setdefault(question.prompt, []).append((row, place, question))
+                    is_weighed = question.form == "likelihood"
+                    rows.setdefault((question.prompt, is_weighed), []).append((row, place, question))
         with torch.inference_mode():
             prefix = self._read_prefix(self._hear(asked), prompts)
             shared_s = (time.perf_counter() - started) / sum(map(len, rows.values()))
-            for prompt, alike in sorted(rows.items()):
+            for (prompt, is_weighed), alike in sorted(rows.items(), key=lambda item: item[0]):
+                answer = self._weigh_labels if is_weighed else self._answer_prompt
                 for start in range(0, len(alike), self._batch_size):
                     batch = alike[start : start + self._batch_size]
-                    answered = self._answer_prompt(
+                    answered = answer(
                         prefix,
-                        prompts.suffixes[prompt],
+                        prompts,
+                        prompt,
                         [(row, asked[row].clip, question) for row, _, question in batch],
                         shared_s=shared_s,
                     )
@@ -281,7 +288,8 @@ class LocalBackend:
     def _answer_prompt(
         self,
         prefix: "_Prefix",
-        suffix: Sequence[int],
+        prompts: "_Prompts",
+        prompt: str,
         alike: Sequence[tuple[int, FittedClip, Question]],
         *,
         shared_s: float,
@@ -289,7 +297,7 @@ class LocalBackend:
         """Answers to one prompt about rows of the prefix; ``shared_s`` is each one's share of what came before."""
         started = time.perf_counter()
         rows = [row for row, _, _ in alike]
-        own = torch.tensor(suffix, device=self._model.device).expand(len(rows), -1)
+        own = torch.tensor(prompts.suffixes[prompt], device=self._model.device).expand(len(rows), -1)
         inputs = {
             "input_ids": torch.cat([prefix.tokens[rows], own], dim=1),
             "attention_mask": torch.cat([prefix.mask[rows], torch.ones_like(own)], dim=1),
@@ -314,6 +322,88 @@ class LocalBackend:
                 alike, tokens, inputs["attention_mask"].sum(1).tolist(), strict=True
             )
         ]
+
+    def _weigh_labels(
+        self,
+        prefix: "_Prefix",
+        prompts: "_Prompts",
+        prompt: str,
+        alike: Sequence[tuple[int, FittedClip, Question]],
+        *,
+        shared_s: float,
+    ) -> list[Response]:
+        """Log-probabilities of the labels' answers to one prompt, about rows of the prefix and about silence."""
+        started = time.perf_counter()
+        answers = alike[0][2].label_answers
+        silent = self._silent_logprobs(prompts, prompt, answers)
+        rows = [row for row, _, _ in alike]
+        weighed = self._label_logprobs(prefix, rows, prompts.suffixes[prompt], answers)
+        latency_s = shared_s + (time.perf_counter() - started) / len(alike)
+        n_own = len(prompts.suffixes[prompt])
+        return [
+            Response(
+                request_id=question.request_id,
+                n_prompt_tokens=int(prefix.mask[row].sum()) + n_own,
+                latency_s=latency_s,
+                audio_handling=clip.handling,
+                label_logprobs=tuple(logprobs),
+                silent_logprobs=silent,
+            )
+            for (row, clip, question), logprobs in zip(alike, weighed, strict=True)
+        ]
+
+    def _silent_logprobs(self, prompts: "_Prompts", prompt: str, answers: tuple[str, ...]) -> tuple[float, ...]:
+        key = prompt, answers
+        if key not in self._of_silence:
+            clip = fit_clip(np.zeros(round(SILENCE_S * SAMPLE_RATE_HZ), np.float32), self._card.audio)
+            assert isinstance(clip, FittedClip)
+            prefix = self._read_prefix(self._hear([_Asked("silence", clip, ())]), prompts)
+            self._of_silence[key] = tuple(self._label_logprobs(prefix, [0], prompts.suffixes[prompt], answers)[0])
+        return self._of_silence[key]
+
+    def _label_logprobs(
+        self, prefix: "_Prefix", rows: Sequence[int], suffix: Sequence[int], answers: Sequence[str]
+    ) -> list[list[float]]:
+        """Log-probability of each answer with its stop token, by row; what all begin with weighs nothing."""
+        written = [self._processor.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
+        n_shared = n_common(written)
+        cache = rows_of(prefix.cache, rows)
+        mask, hidden = self._read_on(cache, prefix.mask[rows], [*suffix, *written[0][:n_shared]])
+        n_read = cache.get_seq_length()
+        first = self._logprobs(hidden[:, -1:])
+        weighed = []
+        for tokens in written:
+            own = tokens[n_shared:]
+            _, hidden = self._read_on(cache, mask, own)
+            cache.crop(n_read)
+            following = torch.cat([first, self._logprobs(hidden)], dim=1)
+            of_own = following[:, list(range(len(own))), own].sum(-1)
+            of_stop = following[:, -1, sorted(self._stop_ids)].logsumexp(-1)
+            weighed.append(of_own + of_stop)
+        found: list[list[float]] = torch.stack(weighed, dim=1).tolist()
+        return found
+
+    def _read_on(self, cache: Any, mask: Any, tokens: Sequence[int]) -> tuple[Any, Any]:
+        """Read the same tokens in every row of a cache; returns the longer mask and the last layer's output."""
+        added = torch.tensor(tokens, device=mask.device).expand(len(mask), -1)
+        longer = torch.cat([mask, torch.ones_like(added)], dim=1)
+        output = self._model.model.language_model(
+            input_ids=added,
+            attention_mask=longer,
+            position_ids=(longer.cumsum(-1) - 1)[:, mask.shape[1] :],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return longer, output.last_hidden_state
+
+    def _logprobs(self, hidden: Any) -> Any:
+        logits = self._model.lm_head(hidden).float()
+        if not torch.isfinite(logits).all():
+            raise BackendError(
+                f"Logits are not finite in {_name(self._model.dtype)} on {self._model.device}. Use bfloat16 or "
+                "float32; if it is one of them, the checkpoint is damaged."
+            )
+        return logits.log_softmax(-1)
 
     def _new_tokens(self, inputs: Mapping[str, Any], *, request_id: str) -> list[list[int]]:
         """Answer tokens of each row, up to and with its first stop token."""
@@ -354,9 +444,7 @@ class _Prompts:
     @classmethod
     def of(cls, tokens: Mapping[str, Sequence[int]], *, audio_token: int) -> "_Prompts":
         """Divide prompts after the longest beginning that they share, found in token ids and not in text."""
-        columns = zip(*tokens.values(), strict=False)
-        n_shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-        n_shared = min(n_shared, min(map(len, tokens.values()), default=1) - 1)
+        n_shared = n_common(list(tokens.values()))
         prefix = next(iter(tokens.values()), [])[:n_shared]
         return cls(prefix, {prompt: ids[n_shared:] for prompt, ids in tokens.items()}, audio_token)
 
@@ -364,6 +452,16 @@ class _Prompts:
         """The beginning with as many audio tokens as a clip gives."""
         place = list(self.prefix).index(self.audio_token)
         return [*self.prefix[:place], *[self.audio_token] * n_audio_tokens, *self.prefix[place + 1 :]]
+
+
+def n_common(sequences: Sequence[Sequence[int]]) -> int:
+    """Length of the longest beginning that all share, leaving each at least one token of its own.
+
+    >>> n_common([[1, 2, 3], [1, 2]])
+    1
+    """
+    shared = takewhile(lambda column: len(set(column)) == 1, zip(*sequences, strict=False))
+    return min(sum(1 for _ in shared), min(map(len, sequences), default=1) - 1)
 
 
 class FirstLogits:
