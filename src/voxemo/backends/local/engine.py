@@ -5,9 +5,10 @@ question, never decide an answer.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ try:
     import transformers
 
     from voxemo.backends.local.cache import empty_cache, rows_of
+    from voxemo.backends.local.decoder import Answer, Decoder, Read
     from voxemo.backends.local.hearing import Hearing
     from voxemo.backends.local.loading import load_model, render_chat
 except ModuleNotFoundError as missing:
@@ -111,6 +113,8 @@ class LocalBackend:
         self._decoding = _decoding(generation, own=self._model.generation_config, tokenizer=self._processor.tokenizer)
         # `generate` fills fields that are None from the model's own configuration: leave it nothing else to inherit.
         self._model.generation_config = self._decoding
+        self._spent_s: dict[str, float] = {}
+        self._n_halved = 0
         self._of_silence: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
         """Log-probabilities of labels where nothing is heard, by prompt and answers."""
         stop = self._decoding.eos_token_id
@@ -136,7 +140,8 @@ class LocalBackend:
         responses: dict[int, Response] = {}
         asked: list[_Asked] = []
         for key, about in by_clip.items():
-            clip = self._fit(about[0][1])
+            with self._timed("waiting for audio"):
+                clip = self._fit(about[0][1])
             if isinstance(clip, FittedClip):
                 asked.append(_Asked(key, clip, about))
                 continue
@@ -147,9 +152,26 @@ class LocalBackend:
         # Clips of one length waste little on padding; the longest first, so that memory runs out early.
         asked.sort(key=lambda one: (-one.clip.samples.size, one.key))
         prompts = self._tokenise({question.prompt: question for question in questions})
-        for start in range(0, len(asked), self._batch_size):
-            self._answer_clips(asked[start : start + self._batch_size], prompts, responses)
+        self._answer_all(asked, prompts, responses)
         return [responses[place] for place in range(len(questions))]
+
+    @property
+    def stages_s(self) -> Mapping[str, float]:
+        """Seconds spent so far: waiting for audio, hearing it, reading what prompts share, and answering."""
+        return dict(self._spent_s)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self._model.device.type == "cuda":
+                torch.cuda.synchronize(self._model.device)
+            self._spend(stage, time.perf_counter() - started)
+
+    def _spend(self, stage: str, seconds: float) -> None:
+        self._spent_s[stage] = self._spent_s.get(stage, 0.0) + seconds
 
     def effective(self) -> Mapping[str, Any]:
         """What is in force, read back from the loaded model and from the configuration that ``generate`` is given."""
@@ -168,6 +190,7 @@ class LocalBackend:
             else None,
             "attention": self._model.config._attn_implementation,
             "batch_size": self._batch_size,
+            "batches_halved_for_memory": self._n_halved,
             "padding_side": "left",
             "generation": {
                 name: value
@@ -218,49 +241,89 @@ class LocalBackend:
             tokens[prompt] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
         return _Prompts.of(tokens, audio_token=self._model.config.audio_token_id)
 
-    def _answer_clips(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
-        """Answer all questions about clips; about one half after the other where that does not fit into memory."""
-        try:
-            self._answer_together(asked, prompts, responses)
-            return
-        except torch.cuda.OutOfMemoryError as cause:
-            if len(asked) == 1:
-                seconds = asked[0].clip.samples.size / SAMPLE_RATE_HZ
-                raise BackendError(
-                    f"{self._card.model_id} ran out of memory on {self._model.device} with a single clip of "
-                    f"{seconds:.1f} s. Use a device with more memory, or a smaller dtype than "
-                    f"{_name(self._model.dtype)}."
-                ) from cause
-        # Outside the handler: the exception's traceback holds the tensors that did not fit.
-        torch.cuda.empty_cache()
-        middle = (len(asked) + 1) // 2
-        self._answer_clips(asked[:middle], prompts, responses)
-        self._answer_clips(asked[middle:], prompts, responses)
+    def _answer_all(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+        """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
+        n_rows = self._batch_size
+        while True:
+            try:
+                with torch.inference_mode():
+                    self._answer_rows(asked, prompts, responses, n_rows=n_rows)
+                return
+            except torch.cuda.OutOfMemoryError as cause:
+                if n_rows == 1:
+                    longest_s = asked[0].clip.samples.size / SAMPLE_RATE_HZ
+                    raise BackendError(
+                        f"{self._card.model_id} ran out of memory on {self._model.device} with a single clip of "
+                        f"{longest_s:.1f} s or less. Use a device with more memory, or a smaller dtype than "
+                        f"{_name(self._model.dtype)}."
+                    ) from cause
+            # Outside the handler: the exception's traceback holds the tensors that did not fit.
+            torch.cuda.empty_cache()
+            self._n_halved += 1
+            n_rows = (n_rows + 1) // 2
 
-    def _answer_together(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
-        """Read what all prompts begin with, once for each clip; then answer prompt by prompt."""
-        started = time.perf_counter()
-        rows: dict[tuple[str, bool], list[tuple[int, int, Question]]] = {}
-        for row, one in enumerate(asked):
-            for place, question in one.questions:
-                if place not in responses:
-                    is_weighed = question.form == "likelihood"
-                    rows.setdefault((question.prompt, is_weighed), []).append((row, place, question))
-        with torch.inference_mode():
-            prefix = self._read_prefix(self._hear(asked), prompts)
-            shared_s = (time.perf_counter() - started) / sum(map(len, rows.values()))
-            for (prompt, is_weighed), alike in sorted(rows.items(), key=lambda item: item[0]):
-                answer = self._weigh_labels if is_weighed else self._answer_prompt
-                for start in range(0, len(alike), self._batch_size):
-                    batch = alike[start : start + self._batch_size]
-                    answered = answer(
-                        prefix,
-                        prompts,
-                        prompt,
-                        [(row, asked[row].clip, question) for row, _, question in batch],
-                        shared_s=shared_s,
-                    )
-                    responses.update(zip((place for _, place, _ in batch), answered, strict=True))
+    def _answer_rows(
+        self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response], *, n_rows: int
+    ) -> None:
+        decoder: Decoder[_Row] = Decoder(
+            self._model,
+            n_rows=n_rows,
+            stop_ids=self._stop_ids,
+            max_new_tokens=self._generation.max_new_tokens,
+            read=self._read_prompts,
+            alike=lambda row: (id(row.prefix), row.suffix),
+            check=FirstLogits(dtype=_name(self._model.dtype), device=str(self._model.device)),
+        )
+        waiting = self._rows(asked, prompts, responses, n_clips=n_rows)
+        for answer in decoder.answers(waiting):
+            responses[answer.item.place] = self._response(answer)
+            self._spend("answering", answer.seconds)
+
+    def _rows(
+        self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response], *, n_clips: int
+    ) -> Iterator["_Row"]:
+        """Every question that is still open, prompt by prompt over so many clips, which are heard when they are due."""
+        for start in range(0, len(asked), n_clips):
+            clips = [one for one in asked[start : start + n_clips] if any(p not in responses for p, _ in one.questions)]
+            if not clips:
+                continue
+            started = time.perf_counter()
+            with self._timed("hearing"):
+                heard = self._hear(clips)
+            with self._timed("shared reading"):
+                prefix = self._read_prefix(heard, prompts)
+            open_rows = [
+                _Row(place, question, one.clip, prefix, row, tuple(prompts.suffixes[question.prompt]))
+                for row, one in enumerate(clips)
+                for place, question in one.questions
+                if place not in responses
+            ]
+            shared_s = (time.perf_counter() - started) / len(open_rows)
+            weighed = [row for row in open_rows if row.question.form == "likelihood"]
+            with self._timed("weighing labels"):
+                self._weigh(weighed, prompts, responses, n_clips=n_clips, shared_s=shared_s)
+            written = [replace(row, shared_s=shared_s) for row in open_rows if row.question.form != "likelihood"]
+            yield from sorted(written, key=lambda row: row.suffix)
+
+    def _read_prompts(self, rows: Sequence["_Row"]) -> Read:
+        """Read on from what prompts share to the end of one prompt, in a row for each clip."""
+        prefix, places = rows[0].prefix, [row.row for row in rows]
+        cache = rows_of(prefix.cache, places)
+        mask, hidden = self._read_on(cache, prefix.mask[places], rows[0].suffix)
+        return Read(cache, mask, hidden[:, -1])
+
+    def _response(self, answer: "Answer[_Row]") -> Response:
+        row, tokens = answer.item, answer.tokens
+        return Response(
+            request_id=row.question.request_id,
+            # The default mends blanks before punctuation, which is not for us to do.
+            text=self._processor.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+            finish="stop" if tokens[-1] in self._stop_ids else "length",
+            n_prompt_tokens=row.n_prompt_tokens,
+            n_new_tokens=len(tokens),
+            latency_s=row.shared_s + answer.seconds,
+            audio_handling=row.clip.handling,
+        )
 
     def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> "_Prefix":
         device = self._model.device
@@ -283,74 +346,38 @@ class LocalBackend:
             past_key_values=cache,
             use_cache=True,
         )
-        return _Prefix(tokens, mask, cache)
+        return _Prefix(mask, cache, [len(prefix) for prefix in expanded])
 
-    def _answer_prompt(
+    def _weigh(
         self,
-        prefix: "_Prefix",
+        rows: Sequence["_Row"],
         prompts: "_Prompts",
-        prompt: str,
-        alike: Sequence[tuple[int, FittedClip, Question]],
+        responses: dict[int, Response],
         *,
+        n_clips: int,
         shared_s: float,
-    ) -> list[Response]:
-        """Answers to one prompt about rows of the prefix; ``shared_s`` is each one's share of what came before."""
-        started = time.perf_counter()
-        rows = [row for row, _, _ in alike]
-        own = torch.tensor(prompts.suffixes[prompt], device=self._model.device).expand(len(rows), -1)
-        inputs = {
-            "input_ids": torch.cat([prefix.tokens[rows], own], dim=1),
-            "attention_mask": torch.cat([prefix.mask[rows], torch.ones_like(own)], dim=1),
-            "past_key_values": rows_of(prefix.cache, rows),
-        }
-        tokens = self._new_tokens(inputs, request_id=alike[0][2].request_id)
-        latency_s = shared_s + (time.perf_counter() - started) / len(alike)
-        return [
-            Response(
-                request_id=question.request_id,
-                # The default mends blanks before punctuation, which is not for us to do.
-                text=self._processor.tokenizer.decode(
-                    answer, skip_special_tokens=True, clean_up_tokenization_spaces=False
-                ),
-                finish="stop" if answer and answer[-1] in self._stop_ids else "length",
-                n_prompt_tokens=n_prompt_tokens,
-                n_new_tokens=len(answer),
-                latency_s=latency_s,
-                audio_handling=clip.handling,
-            )
-            for (_, clip, question), answer, n_prompt_tokens in zip(
-                alike, tokens, inputs["attention_mask"].sum(1).tolist(), strict=True
-            )
-        ]
-
-    def _weigh_labels(
-        self,
-        prefix: "_Prefix",
-        prompts: "_Prompts",
-        prompt: str,
-        alike: Sequence[tuple[int, FittedClip, Question]],
-        *,
-        shared_s: float,
-    ) -> list[Response]:
-        """Log-probabilities of the labels' answers to one prompt, about rows of the prefix and about silence."""
-        started = time.perf_counter()
-        answers = alike[0][2].label_answers
-        silent = self._silent_logprobs(prompts, prompt, answers)
-        rows = [row for row, _, _ in alike]
-        weighed = self._label_logprobs(prefix, rows, prompts.suffixes[prompt], answers)
-        latency_s = shared_s + (time.perf_counter() - started) / len(alike)
-        n_own = len(prompts.suffixes[prompt])
-        return [
-            Response(
-                request_id=question.request_id,
-                n_prompt_tokens=int(prefix.mask[row].sum()) + n_own,
-                latency_s=latency_s,
-                audio_handling=clip.handling,
-                label_logprobs=tuple(logprobs),
-                silent_logprobs=silent,
-            )
-            for (row, clip, question), logprobs in zip(alike, weighed, strict=True)
-        ]
+    ) -> None:
+        """Log-probabilities of the labels' answers, about clips and about silence; ``n_clips`` at a time."""
+        for (prompt, answers), group in groupby(
+            sorted(rows, key=lambda row: (row.question.prompt, row.question.label_answers)),
+            key=lambda row: (row.question.prompt, row.question.label_answers),
+        ):
+            alike = list(group)
+            silent = self._silent_logprobs(prompts, prompt, answers)
+            for start in range(0, len(alike), n_clips):
+                batch = alike[start : start + n_clips]
+                started = time.perf_counter()
+                weighed = self._label_logprobs(batch[0].prefix, [row.row for row in batch], batch[0].suffix, answers)
+                latency_s = shared_s + (time.perf_counter() - started) / len(batch)
+                for row, logprobs in zip(batch, weighed, strict=True):
+                    responses[row.place] = Response(
+                        request_id=row.question.request_id,
+                        n_prompt_tokens=row.n_prompt_tokens,
+                        latency_s=latency_s,
+                        audio_handling=row.clip.handling,
+                        label_logprobs=tuple(logprobs),
+                        silent_logprobs=silent,
+                    )
 
     def _silent_logprobs(self, prompts: "_Prompts", prompt: str, answers: tuple[str, ...]) -> tuple[float, ...]:
         key = prompt, answers
@@ -405,30 +432,38 @@ class LocalBackend:
             )
         return logits.log_softmax(-1)
 
-    def _new_tokens(self, inputs: Mapping[str, Any], *, request_id: str) -> list[list[int]]:
-        """Answer tokens of each row, up to and with its first stop token."""
-        check = FirstLogits(dtype=_name(self._model.dtype), device=str(self._model.device))
-        device = self._model.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            if self._generation.do_sample:
-                torch.manual_seed(int(sha256_text(f"{self._generation.seed}:{request_id}")[:15], 16))
-            rows = self._model.generate(
-                **inputs,
-                generation_config=self._decoding,
-                logits_processor=transformers.LogitsProcessorList([check]),
-            )
-        answers = rows[:, inputs["input_ids"].shape[1] :].tolist()
-        return [_until_stop(row, self._stop_ids) for row in answers]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prefix:
     """What all prompts begin with, as read about each clip of a batch; padded on the left."""
 
-    tokens: Any
-    """Shape (n_clips, n_tokens)."""
     mask: Any
+    """Shape (n_clips, n_tokens)."""
     cache: Any
+    n_tokens: Sequence[int]
+    """Of each clip, without padding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """A question, with where its prompt begins."""
+
+    place: int
+    """In the call."""
+    question: Question
+    clip: FittedClip
+    prefix: _Prefix
+    row: int
+    """Of the prefix."""
+    suffix: tuple[int, ...]
+    """Tokens of the prompt after those that all prompts share."""
+    shared_s: float = 0.0
+    """Its share of the time that hearing the clip and reading the shared beginning took."""
+
+    @property
+    def n_prompt_tokens(self) -> int:
+        """Tokens of the prompt, those of the audio among them."""
+        return self.prefix.n_tokens[self.row] + len(self.suffix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,21 +500,19 @@ def n_common(sequences: Sequence[Sequence[int]]) -> int:
 
 
 class FirstLogits:
-    """Stops a batch whose first logits are not finite: its text would be noise that looks like answers."""
+    """Refuses first logits that are not finite: their text would be noise that looks like answers."""
 
     def __init__(self, *, dtype: str, device: str) -> None:
-        self._dtype, self._device, self._seen = dtype, device, False
+        self._dtype, self._device = dtype, device
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Pass scores, shape (n_rows, n_tokens), on as they are; BackendError where the first ones are not finite."""
-        if not self._seen:
-            self._seen = True
-            n_bad = int((~torch.isfinite(scores)).any(dim=-1).sum())
-            if n_bad:
-                raise BackendError(
-                    f"The first logits of {n_bad} of {len(scores)} questions are not finite in {self._dtype} on "
-                    f"{self._device}. Use bfloat16 or float32; if it is one of them, the checkpoint is damaged."
-                )
+    def __call__(self, scores: Any) -> Any:
+        """Pass scores, shape (n_rows, n_tokens), on as they are; BackendError where they are not finite."""
+        n_bad = int((~torch.isfinite(scores)).any(dim=-1).sum())
+        if n_bad:
+            raise BackendError(
+                f"The first logits of {n_bad} of {len(scores)} questions are not finite in {self._dtype} on "
+                f"{self._device}. Use bfloat16 or float32; if it is one of them, the checkpoint is damaged."
+            )
         return scores
 
 
