@@ -80,7 +80,9 @@ def test_pure_packages_touch_no_file_clock_or_global_state(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported(path)} & PURE_FORBIDDEN
 
 
-@pytest.mark.parametrize("module", ["voxemo", "voxemo.cli.main", "voxemo.steps.run", "voxemo.cluster.on_ray", "voxemo.backends.registry"])
+@pytest.mark.parametrize(
+    "module", ["voxemo", "voxemo.cli.main", "voxemo.steps.run", "voxemo.cluster.on_ray", "voxemo.backends.registry"]
+)
 def test_importing_needs_no_heavy_package(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(set(m.split('.')[0] for m in sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

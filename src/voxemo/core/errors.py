@@ -58,7 +58,8 @@ class VoxEmoError(Exception):
 
 
 def _made_again(kind: type[VoxEmoError], args: tuple[object, ...], attributes: dict[str, object]) -> VoxEmoError:
-    error = kind.__new__(kind, *args)
+    error = kind.__new__(kind)
+    error.args = args
     error.__dict__.update(attributes)
     return error
 
