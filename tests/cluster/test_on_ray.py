@@ -1,13 +1,14 @@
 """A real Ray cluster on this machine, with nodes whose GPUs are only said to be there."""
 
 import os
+import re
 import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from typing import Any
 import pytest
 
 import ray_toy
+from file_host import free_port
 from toy import make, planned
+from voxemo.cluster import on_ray
 from voxemo.cluster.on_ray import infer_on_ray
+from voxemo.cluster.shares import Work
 from voxemo.core.errors import BackendError, MissingDependency, RunError
 from voxemo.steps.infer import infer_run
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths, Workspace
 
 TESTS = Path(__file__).resolve().parents[1]
-HANGS_S = 300
+HANGS_S = 900
 """No limit on how long a test may take: after it, something hangs and would hold up every other test."""
 
 pytestmark = [
@@ -169,6 +173,28 @@ def test_ctrl_c_ends_every_worker_and_keeps_what_was_answered(
     assert read_journal(RunPaths(run).responses).n_duplicates == 0
     # Workers that asked for no GPU see none.
     assert {path.read_text() for path in notes.iterdir()} == {"scripted CUDA_VISIBLE_DEVICES=\n"}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "nonsense"], ids=["nobody listens", "no address"])
+def test_an_address_without_a_cluster_is_named(workspace: Workspace, address: str) -> None:
+    address = address.format(port=free_port())
+
+    with pytest.raises(RunError, match=re.escape(f"There is no Ray cluster to be had at {address!r} (")) as caught:
+        infer_on_ray(workspace, planned(workspace, forms=("hard",)), address=address)
+
+    assert "`ray start --head`" in str(caught.value)
+
+
+def test_answers_that_workers_wrote_elsewhere_are_missed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the same name on another node's own disk."""
+    run = planned(workspace, forms=("hard",))
+    monkeypatch.setattr(on_ray, "SETTLE_S", 1)
+    monkeypatch.setattr(on_ray, "_connected", lambda *_: nullcontext())
+    monkeypatch.setattr(on_ray, "_nodes", lambda ray: [{"CPU": 1}])
+    monkeypatch.setattr(on_ray, "hand_out", lambda *_, **__: Work(results=(), lost=()))
+
+    with pytest.raises(RunError, match=r"1200 of their answers are not in .* on a disk that all nodes share"):
+        infer_on_ray(workspace, run, address="local")
 
 
 def test_a_finished_run_needs_no_cluster(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import platform
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ from voxemo.store.layout import RunPaths, Workspace
 
 MOMENT_S = 1.0
 """How long to wait for news before looking at nodes and journals again."""
+KNOCK_S = 10
+"""How long a cluster's address may take to answer at all."""
 SETTLE_S = 90
 """How long a shared disk may take to show what other nodes wrote; NFS keeps a folder's list for up to 60 s."""
 
@@ -124,16 +127,26 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     # Ray tells of lost workers and nodes on standard output, which is for results.
     with redirect_stdout(sys.stderr):
         try:
+            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-        except (OSError, RuntimeError, ValueError) as cause:
+        # ImportError: ray:// needs more of Ray than is installed.
+        except (OSError, RuntimeError, ValueError, ImportError) as cause:
+            why = str(cause).rstrip(".")
             raise RunError(
-                f"There is no Ray cluster to be had at {address!r} ({cause}). Start one with `ray start --head` and "
+                f"There is no Ray cluster to be had at {address!r} ({why}). Start one with `ray start --head` and "
                 "give its address or, on a machine that is part of it, --ray auto; or take --ray local."
             ) from cause
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError at once where nobody listens; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and "//" not in host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def _nodes(ray: Any) -> list[Mapping[str, float]]:
