@@ -41,7 +41,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
 
 golden: $(VENV)/.dev
 	VOXEMO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests -k golden

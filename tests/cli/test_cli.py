@@ -168,6 +168,25 @@ def test_each_verb_of_the_line_in_turn_leads_to_a_report(voxemo: Command, prepar
     assert (Path(run) / "report" / "disclosure.md").is_file()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--ray", "auto", "--shard", "1/2"), "--ray asks the whole run"),
+        (("--ray", "auto", "--limit", "5"), "--ray asks the whole run"),
+        (("--ray", "auto", "--answers", "a.jsonl"), "--ray asks the whole run"),
+        (("--ray-cpus", "4"), "give --ray ADDRESS too"),
+    ],
+    ids=["shard", "limit", "answers", "cpus alone"],
+)
+def test_what_a_cluster_cannot_do_is_refused_before_anything_is_read(
+    voxemo: Command, words: tuple[str, ...], told: str
+) -> None:
+    done = voxemo("infer", "no-such-run", *words)
+
+    assert done.code == 1
+    assert told in done.err
+
+
 def test_run_does_the_whole_line_and_again_goes_on(voxemo: Command, prepared: Path) -> None:
     first = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)
     again = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)

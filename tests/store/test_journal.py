@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from voxemo.core.errors import RunError
 from voxemo.core.types import Response
 from voxemo.store import journal
-from voxemo.store.journal import JournalWriter, decode, encode, read_journal
+from voxemo.store.journal import JournalGrowth, JournalWriter, decode, encode, read_journal
 
 texts = st.text(alphabet=st.characters(), max_size=60)
 responses = st.builds(
@@ -193,3 +193,20 @@ def test_sigkill_at_random_moments_loses_at_most_a_batch_and_repeats_nothing(tmp
     assert set(read.responses) == {f"{n:05d}" for n in range(3000)}
     assert all(response.text == "x" * 500 for response in read.responses.values())
     assert read.n_duplicates == 0
+
+
+def test_growth_counts_whole_lines_of_all_writers_from_now_on(tmp_path: Path) -> None:
+    folder = tmp_path / "responses"
+    write(folder, "a.jsonl", encode(answer("1")) + encode(answer("2"))[:-5])
+    growth = JournalGrowth(folder)
+
+    assert growth.n_lines() == 0
+    with JournalWriter(folder, "b") as one, JournalWriter(folder, "c") as other:
+        one.append([answer("3"), answer("4")])
+        assert growth.n_lines() == 2
+        other.append([answer("5")])
+        one.append([answer("6")])
+        write(folder, "d.jsonl", encode(answer("7"))[:-5])
+        assert growth.n_lines() == 4
+    assert growth.n_lines() == 4
+    assert JournalGrowth(tmp_path / "not yet").n_lines() == 0

@@ -31,9 +31,21 @@ AnswersOption = Annotated[
 ]
 
 
+RayOption = Annotated[
+    str | None,
+    typer.Option("--ray", help="Address of a Ray cluster to ask on: auto, local (this machine), or HOST:PORT."),
+]
+RayCpusOption = Annotated[
+    int | None,
+    typer.Option("--ray-cpus", min=1, help="CPUs of each worker, which then uses no GPU. Default: a GPU each, if any."),
+]
+
+
 def infer(
     run: RunArgument,
     shard: Annotated[str, typer.Option("--shard", help="I/N: only this share of the clips.")] = "1/1",
+    ray: RayOption = None,
+    ray_cpus: RayCpusOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask at most so many requests now.")] = None,
     answers: AnswersOption = None,
     device: DeviceOption = None,
@@ -46,25 +58,32 @@ def infer(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a run's questions. Interrupted at any moment, the same command goes on where it stopped."""
-    from voxemo.steps.infer import infer_run
-
+    at, part = workspace_at(workspace), parse_shard(shard)
+    options = backend_options(
+        device=device,
+        batch_size=batch_size,
+        trust_remote_code=trust_remote_code,
+        base_url=base_url,
+        concurrency=concurrency,
+        price=price,
+    )
+    if ray is not None and (part != (1, 1) or limit is not None or answers is not None):
+        raise typer.BadParameter("--ray asks the whole run: leave out --shard, --limit and --answers")
+    if ray is None and ray_cpus is not None:
+        raise typer.BadParameter("--ray-cpus is for workers on a Ray cluster: give --ray ADDRESS too")
     with progress("asking", unit="answers", quiet=as_json) as update:
-        result = infer_run(
-            workspace_at(workspace),
-            run,
-            shard=parse_shard(shard),
-            limit=limit,
-            answers=answers,
-            backend_options=backend_options(
-                device=device,
-                batch_size=batch_size,
-                trust_remote_code=trust_remote_code,
-                base_url=base_url,
-                concurrency=concurrency,
-                price=price,
-            ),
-            on_progress=update,
-        )
+        if ray is not None:
+            from voxemo.cluster.on_ray import infer_on_ray
+
+            result: InferResult = infer_on_ray(
+                at, run, address=ray, cpus=ray_cpus, backend_options=options, on_progress=update
+            )
+        else:
+            from voxemo.steps.infer import infer_run
+
+            result = infer_run(
+                at, run, shard=part, limit=limit, answers=answers, backend_options=options, on_progress=update
+            )
     if as_json:
         emit(result)
     else:
@@ -99,6 +118,9 @@ def infer_lines(result: "InferResult") -> list[str]:
         lines.append(f"  time: {', '.join(shares)}")
     if result.n_unusable:
         lines.append(f"  {result.n_unusable} of them about unusable audio: counted as failed answers")
+    if result.lost_workers:
+        lost = result.lost_workers
+        lines.append(f"  {len(lost)} worker(s) lost on the way; others asked what was left. The last: {lost[-1]}")
     if result.n_unused:
         lines.append(
             f"  {result.n_unused} answers of the file were NOT used: their requests have an answer already. Another "

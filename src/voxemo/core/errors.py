@@ -29,7 +29,7 @@ A message gives the fact, the place, the expectation and the next step, in this 
 A bad *model answer* is never an error: it is a ``ParsedPrediction`` with ``status="failed"``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
@@ -50,6 +50,18 @@ def listing(names: Sequence[str], *, most: int = 3) -> str:
 
 class VoxEmoError(Exception):
     """Something that the user can mend; the command line prints it and exits with 1."""
+
+    def __reduce__(self) -> tuple[Callable[..., "VoxEmoError"], tuple[object, ...]]:
+        # An exception is made again from its message, which is not what most of these take: without this, none of them
+        # could come back from another process.
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[VoxEmoError], args: tuple[object, ...], attributes: dict[str, object]) -> VoxEmoError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class UnknownName(VoxEmoError, LookupError):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -49,8 +49,10 @@ class InferResult:
     """Journal lines that could not be read and were asked again."""
     seconds: float
     """Time spent asking, without loading the model."""
-    stages_s: Mapping[str, float]
+    stages_s: Mapping[str, float] = field(default_factory=dict)
     """The same by stage, for backends that tell; empty for others."""
+    lost_workers: tuple[str, ...] = ()
+    """Why workers of a cluster were lost on the way; others answered what they left."""
 
 
 def infer_run(
@@ -58,6 +60,7 @@ def infer_run(
     run: Path,
     *,
     shard: tuple[int, int] = (1, 1),
+    model_sha256: str | None = None,
     limit: int | None = None,
     answers: Path | None = None,
     backend_options: dict[str, Any] | None = None,
@@ -70,6 +73,7 @@ def infer_run(
         workspace: knows where the corpus's audio and trained models lie.
         run: the run folder.
         shard: (i, n): only the i-th of n shares of the clips; all prompts of a clip are in one share.
+        model_sha256: only what this one of the run's models is asked; a run has several where each fold has its own.
         limit: ask at most so many requests now.
         answers: a JSONL file of answers made elsewhere, instead of a model.
         backend_options: passed to the backend (``device``, ``batch_size``, ...).
@@ -96,6 +100,8 @@ def infer_run(
     n_unused = len(given.keys() - set(_triples(pending))) if given is not None else 0
     if shard != (1, 1):
         pending = _shard(pending, *shard)
+    if model_sha256 is not None:
+        pending = pending.filter(pl.col("model_sha256") == model_sha256)
     if given is None:
         unusable, pending = _unusable(pending, utterances, worker)
     else:
@@ -121,21 +127,21 @@ def infer_run(
         writer.append(unusable)
         if on_progress:
             on_progress(done, n_now)
-        for model_sha256, rows in groupby(pending.iter_rows(named=True), key=lambda row: row["model_sha256"]):
+        for answering, rows in groupby(pending.iter_rows(named=True), key=lambda row: row["model_sha256"]):
             if given is not None:
                 backend: Backend = ScriptedBackend(given)
             else:
-                backend = open_backend(workspace, cards[model_sha256], manifest, backend_options, make_backend)
+                backend = open_backend(workspace, cards[answering], manifest, backend_options, make_backend)
             record = {
                 "worker": worker,
                 "started_utc": started.isoformat(timespec="seconds"),
                 "shard": f"{shard[0]}/{shard[1]}",
-                "model_sha256": model_sha256,
+                "model_sha256": answering,
                 "hardware": hardware(),
                 "package_versions": package_versions(),
                 "effective": dict(backend.effective()),
             }
-            worker_file = paths.workers / f"{worker}-{started.strftime('%Y%m%dT%H%M%S.%fZ')}-{model_sha256[:8]}.json"
+            worker_file = paths.workers / f"{worker}-{started.strftime('%Y%m%dT%H%M%S.%fZ')}-{answering[:8]}.json"
             write_json(worker_file, record)
             n_asked, begun, before = 0, time.monotonic(), _told(backend)
             batches = ([maker.of(row) for row in batch] for batch in _batches(rows, backend.questions_per_call))

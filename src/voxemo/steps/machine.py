@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = {
     "hf": ("torch", "speech LLMs on this machine"),
     "baseline": ("sklearn", "the acoustic baseline"),
     "serve": ("openai", "models behind an OpenAI-compatible endpoint"),
+    "ray": ("ray", "asking on a Ray cluster"),
     "audformat": ("audformat", "corpora in audformat"),
     "demo": ("espeakng_loader", "making synthetic speech"),
 }

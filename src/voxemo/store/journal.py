@@ -8,6 +8,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +109,33 @@ class JournalWriter:
         path = self._folder / f"{self._worker}-{start}-{os.getpid()}.jsonl"
         self._file = path.open("xb")
         return self._file
+
+
+class JournalGrowth:
+    """Counts the lines that writers on any machine add to a run's journals from now on: for progress, not for results.
+
+    Args:
+        folder: the run's ``responses`` folder; it may be made later.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._n_lines = 0
+        self._n_read = {path: path.stat().st_size for path in folder.glob("*.jsonl")}
+
+    def n_lines(self) -> int:
+        """Lines added so far; transient errors and answers given twice count too."""
+        for path in self._folder.glob("*.jsonl"):
+            start = self._n_read.get(path, 0)
+            # A shared disk stumbles now and then; progress can wait for the next call.
+            with suppress(OSError):
+                if path.stat().st_size > start:
+                    with path.open("rb") as file:
+                        file.seek(start)
+                        added = file.read()
+                    self._n_lines += added.count(b"\n")
+                    self._n_read[path] = start + len(added)
+        return self._n_lines
 
 
 @dataclass(frozen=True, slots=True)

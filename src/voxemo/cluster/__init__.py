@@ -1,0 +1,1 @@
+"""A run over more than one machine: the shards of `infer`, handed to workers of a cluster that come and go."""
