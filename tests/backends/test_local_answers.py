@@ -11,7 +11,8 @@ import transformers
 
 from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_card
 from voxemo.backends.base import Backend, Question, Waveform
-from voxemo.backends.local.engine import FirstLogits, LocalBackend, create
+from voxemo.backends.local.decoding import FirstLogits
+from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.registry import create_backend
 from voxemo.catalog.lookup import prompt, prompt_names
 from voxemo.core.errors import AudioError, BackendError
