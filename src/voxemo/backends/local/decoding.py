@@ -92,6 +92,7 @@ class Decoder:
         processor: Any,
         *,
         batch_size: int,
+        n_halved: int,
         trust_remote_code: bool,
         audio: Mapping[str, Any],
         warnings: Sequence[str] = (),
@@ -102,6 +103,7 @@ class Decoder:
             card: of the model.
             processor: of the checkpoint; its chat template is hashed.
             batch_size: questions answered together.
+            n_halved: batches so far that did not fit into memory.
             trust_remote_code: whether code of the checkpoint's own was let in.
             audio: what the processor does with audio, beside the card's limits.
             warnings: what a reader of answers must know, beside what follows from the dtype.
@@ -121,6 +123,7 @@ class Decoder:
             "device_name": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else None,
             "attention": model.config._attn_implementation,
             "batch_size": batch_size,
+            "batches_halved_for_memory": n_halved,
             "padding_side": "left",
             "generation": {
                 name: value

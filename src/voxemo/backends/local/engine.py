@@ -88,6 +88,7 @@ class LocalBackend:
         # A seed is per batch, and an answer must not depend on its neighbours.
         self._batch_size = 1 if generation.do_sample else batch_size
         self._decoder = Decoder(self._model, self._processor.tokenizer, generation)
+        self._n_halved = 0
         self._of_silence: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
         """Log-probabilities of labels where nothing is heard, by prompt and answers."""
 
@@ -108,7 +109,7 @@ class LocalBackend:
         asked, responses = load_clips(questions, self._card.audio)
         prompts = self._tokenise({question.prompt: question for question in questions})
         for start in range(0, len(asked), self._batch_size):
-            answer_in_halves(
+            self._n_halved += answer_in_halves(
                 asked[start : start + self._batch_size],
                 lambda together: self._answer_together(together, prompts, responses),
                 clip_of=lambda one: one.clip,
@@ -124,6 +125,7 @@ class LocalBackend:
                 self._card,
                 self._processor,
                 batch_size=self._batch_size,
+                n_halved=self._n_halved,
                 trust_remote_code=self._trust_remote_code,
                 audio={"longest_s": self._family.longest_s(self._processor)},
             ),

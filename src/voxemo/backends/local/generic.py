@@ -70,6 +70,7 @@ class GenericBackend:
         # A seed is per batch, and an answer must not depend on its neighbours.
         self._batch_size = 1 if generation.do_sample or self._why_alone else batch_size
         self._decoder = Decoder(self._model, self._loaded.processor.tokenizer, generation)
+        self._n_halved = 0
 
     @property
     def questions_per_call(self) -> int:
@@ -91,7 +92,7 @@ class GenericBackend:
         asked, responses = load_clips(questions, self._card.audio)
         rows = [_Row(place, question, one.clip) for one in asked for place, question in one.questions]
         for start in range(0, len(rows), self._batch_size):
-            answer_in_halves(
+            self._n_halved += answer_in_halves(
                 rows[start : start + self._batch_size],
                 lambda together: responses.update(self._answer_together(together)),
                 clip_of=lambda row: row.clip,
@@ -107,6 +108,7 @@ class GenericBackend:
                 self._card,
                 self._loaded.processor,
                 batch_size=self._batch_size,
+                n_halved=self._n_halved,
                 trust_remote_code=self._trust_remote_code,
                 audio={"least_tokens_per_s": round(self._loaded.tokens_per_s, 2)},
                 warnings=[self._why_alone] if self._why_alone else [],

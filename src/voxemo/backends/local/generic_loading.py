@@ -101,8 +101,8 @@ def load_generic(card: ModelCard, *, device: str | None, dtype: str | None, trus
         model=model,
         processor=processor,
         conversations=conversations,
-        prompt_frame=_prompt_frame(card, conversations),
         tokens_per_s=_tokens_per_s(card, conversations),
+        prompt_frame=_prompt_frame(card, conversations),
     )
     for seconds in (card.audio.min_s, card.audio.max_s):
         if seconds is not None:

@@ -20,7 +20,7 @@ def answer_in_halves(
     clip_of: Callable[[Asked], FittedClip],
     model_id: str,
     model: Any,
-) -> None:
+) -> int:
     """Answer together; one half after the other where that does not fit into memory, and so on down to one.
 
     Args:
@@ -30,12 +30,15 @@ def answer_in_halves(
         model_id: of the model's card.
         model: the loaded model.
 
+    Returns:
+        Batches that did not fit and were halved.
+
     Raises:
         BackendError: a single one does not fit.
     """
     try:
         answer(asked)
-        return
+        return 0
     except torch.cuda.OutOfMemoryError as cause:
         if len(asked) == 1:
             seconds = clip_of(asked[0]).samples.size / SAMPLE_RATE_HZ
@@ -46,5 +49,7 @@ def answer_in_halves(
     # Outside the handler: the exception's traceback holds the tensors that did not fit.
     torch.cuda.empty_cache()
     middle = (len(asked) + 1) // 2
-    for half in (asked[:middle], asked[middle:]):
+    return 1 + sum(
         answer_in_halves(half, answer, clip_of=clip_of, model_id=model_id, model=model)
+        for half in (asked[:middle], asked[middle:])
+    )
