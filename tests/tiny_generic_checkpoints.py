@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import peft
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -129,7 +130,7 @@ def build_music_flamingo(folder: Path) -> Path:
 
 
 def build_phi4_multimodal(folder: Path) -> Path:
-    """Write a Phi-4-multimodal."""
+    """Write a Phi-4-multimodal, with the adapter for speech in a folder of its own."""
     tokens = {"image_token": "<|image|>", "audio_token": "<|audio|>"}
     tokenizer = new_tokenizer(**tokens)
     image_id, audio_id = tokenizer.convert_tokens_to_ids(list(tokens.values()))
@@ -167,6 +168,16 @@ def build_phi4_multimodal(folder: Path) -> Path:
         # An answer with an audio token in it would be given the clip again, and fail.
         unsaid=tuple(tokens.values()),
     )
+    model = peft.get_peft_model(
+        transformers.Phi4MultimodalForCausalLM.from_pretrained(folder),
+        peft.LoraConfig(r=4, target_modules=["qkv_proj"], init_lora_weights=False),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.data.normal_(0, 0.2)
+    model.save_pretrained(folder / "speech-lora")
     features = transformers.Phi4MultimodalFeatureExtractor()
     return _write_parts(folder, tokenizer, features, chat_template("<|audio|>"), processor="Phi4MultimodalProcessor")
 

@@ -114,6 +114,7 @@ class GenericBackend:
                 warnings=[self._why_alone] if self._why_alone else [],
             ),
             "prompt_frame": self._loaded.prompt_frame,
+            "adapters": list(getattr(self._model, "peft_config", {})),
             "processor": type(self._loaded.processor).__name__,
         }
 

@@ -13,7 +13,7 @@ import transformers
 
 from voxemo.backends.local.clips import n_samples
 from voxemo.backends.local.generic_inputs import Conversations
-from voxemo.backends.local.loading import PROMPT_MARK, load_checkpoint
+from voxemo.backends.local.loading import PROMPT_MARK, find_repository, load_checkpoint
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError
 
@@ -43,6 +43,9 @@ WHY_ALONE: Mapping[str, str] = {
 
 PACKAGES: Mapping[str, str] = {"VoxtralForConditionalGeneration": "mistral-common"}
 """Classes whose processor passes no audio on without a package, and does not say so."""
+
+ADAPTERS: Mapping[str, str] = {"Phi4MultimodalForCausalLM": "speech-lora"}
+"""Classes that were taught to hear by an adapter, to its folder in the checkpoint; it is always loaded."""
 
 SHORT_S, LONG_S = 1.0, 31.0
 """Clips that show whether audio tokens grow with a clip; the long one is just beyond a window of 30 s."""
@@ -96,6 +99,9 @@ def load_generic(card: ModelCard, *, device: str | None, dtype: str | None, trus
         choose_class=lambda config: _choose_class(card, config.architectures or []),
         read_processor=_read_processor,
     )
+    adapter = ADAPTERS.get(type(model).__name__)
+    if adapter is not None:
+        _load_adapter(card, model, adapter)
     conversations = Conversations(model, processor, model_id=card.model_id)
     loaded = GenericModel(
         model=model,
@@ -140,6 +146,18 @@ def _choose_class(card: ModelCard, found: list[str]) -> str:
             f"installed. Install it (pip install {package}), or ask the model through a server."
         )
     return declared
+
+
+def _load_adapter(card: ModelCard, model: Any, folder: str) -> None:
+    try:
+        place = {"subfolder": folder, "revision": card.revision}
+        model.load_adapter(find_repository(card), adapter_name=folder, adapter_kwargs=place)
+    except (OSError, ValueError, ImportError) as cause:
+        raise BackendError(
+            f"The adapter {folder!r} of {card.model_id!r} cannot be loaded: {cause} Without it the model was not "
+            "taught to hear. Get the whole checkpoint, with its adapters."
+        ) from cause
+    model.eval()
 
 
 def _read_processor(repository: str, config: Any, place: Mapping[str, Any]) -> Any:

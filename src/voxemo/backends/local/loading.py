@@ -101,7 +101,7 @@ def load_checkpoint(
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
     place: dict[str, Any] = {"revision": card.revision, "trust_remote_code": trust_remote_code}
-    repository = _repository(card)
+    repository = find_repository(card)
     try:
         config = transformers.AutoConfig.from_pretrained(repository, **place)
         model, loading = getattr(transformers, choose_class(config)).from_pretrained(
@@ -168,7 +168,12 @@ def _check_card(card: ModelCard) -> None:
         )
 
 
-def _repository(card: ModelCard) -> str:
+def find_repository(card: ModelCard) -> str:
+    """Where a card's checkpoint is: a folder on this machine, or a hub id.
+
+    Raises:
+        BackendError: the card names none, or a folder that is not there.
+    """
     if card.repository is None:
         raise BackendError(f"The card of {card.model_id!r} names no repository. Set it to a hub id or to a folder.")
     if card.repository.startswith(IN_PACKAGE):
