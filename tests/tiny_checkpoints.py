@@ -196,7 +196,6 @@ def write_model(
                 parameter.data.normal_(0, 0.2)
             if "lm_head" in name:
                 parameter.data[tokenizer.convert_tokens_to_ids(list(unsaid))] = 0
-    model.generation_config = transformers.GenerationConfig(
-        eos_token_id=[tokenizer.eos_token_id, tokenizer.pad_token_id], pad_token_id=tokenizer.pad_token_id, **generation
-    )
+    own = {"eos_token_id": [tokenizer.eos_token_id, tokenizer.pad_token_id], "pad_token_id": tokenizer.pad_token_id}
+    model.generation_config = transformers.GenerationConfig(**{**own, **generation})
     model.save_pretrained(folder)

@@ -2,6 +2,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -381,7 +382,7 @@ def test_logits_that_overflow_are_an_error_that_names_the_dtype(
 
 
 def test_later_logits_are_passed_on_unseen() -> None:
-    check = FirstLogits(dtype="float32", device="cpu")
+    check = FirstLogits(SimpleNamespace(dtype=torch.float32, device="cpu"))
     finite, later = torch.zeros(1, 3), torch.full((1, 3), torch.nan)
 
     assert check(None, finite) is finite
