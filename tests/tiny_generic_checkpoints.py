@@ -168,16 +168,7 @@ def build_phi4_multimodal(folder: Path) -> Path:
         # An answer with an audio token in it would be given the clip again, and fail.
         unsaid=tuple(tokens.values()),
     )
-    model = peft.get_peft_model(
-        transformers.Phi4MultimodalForCausalLM.from_pretrained(folder),
-        peft.LoraConfig(r=4, target_modules=["qkv_proj"], init_lora_weights=False),
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.data.normal_(0, 0.2)
-    model.save_pretrained(folder / "speech-lora")
+    _write_adapter(folder, transformers.Phi4MultimodalForCausalLM, name="speech-lora")
     features = transformers.Phi4MultimodalFeatureExtractor()
     return _write_parts(folder, tokenizer, features, chat_template("<|audio|>"), processor="Phi4MultimodalProcessor")
 
@@ -379,6 +370,18 @@ def _gemma_ids(tokenizer: Any) -> dict[str, int]:
 
 def _text(tokenizer: Any) -> dict[str, Any]:
     return {name: value for name, value in text_config(tokenizer).items() if name != "model_type"}
+
+
+def _write_adapter(folder: Path, model_class: Any, *, name: str) -> None:
+    """Write a random adapter for the model in a folder into a folder of its own below."""
+    model = model_class.from_pretrained(folder)
+    model.add_adapter(peft.LoraConfig(r=4, target_modules=["qkv_proj"]), adapter_name=name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for weights, parameter in model.named_parameters():
+            if "lora_" in weights:
+                parameter.data.normal_(0, 0.2)
+    model.save_pretrained(folder / name)
 
 
 def _write_parts(folder: Path, tokenizer: Any, features: Any, template: str, *, processor: str) -> Path:
