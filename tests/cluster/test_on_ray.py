@@ -113,7 +113,8 @@ def test_a_killed_worker_and_a_removed_node_lose_nothing_and_ask_nothing_twice(
 
     journal = read_journal(RunPaths(run).responses)
     assert not accidents
-    assert len(result.lost_workers) >= 2
+    # A worker may fall idle just before its node is taken away; then nothing is lost with it.
+    assert result.lost_workers
     assert (result.n_answered, result.n_pending, result.n_before) == (2400, 0, 0)
     assert len(journal.responses) == 2400
     assert journal.n_duplicates == 0

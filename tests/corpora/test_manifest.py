@@ -51,7 +51,9 @@ def utterances(draw: st.DrawFn) -> list[ParsedUtterance]:
                 speaker_gender=draw(st.sampled_from([None, "female", "male"])),
                 speaker_age=draw(st.none() | st.integers(0, 120)),
                 language=draw(st.sampled_from([None, "en", "zh-TW"])),
-                transcript=draw(st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)),
+                transcript=draw(
+                    st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+                ),
                 session_id=draw(st.none() | words),
                 start_s=start_s,
                 end_s=None if draw(st.booleans()) else (start_s or 0.0) + draw(st.floats(0.1, 99)),

@@ -157,6 +157,8 @@ def test_every_prompt_is_answered_in_its_own_form(
         ("surprise", "sad", "neutral", "happy", "fear", "angry"),
         ("sad", "happy"),
         ("fear", "angry", "neutral"),
+        ("joy", "anger", "sorrow", "fearful"),
+        ("bored", "calm", "disgust", "excited"),
     ],
     ids=", ".join,
 )
@@ -168,6 +170,14 @@ def test_it_chooses_among_the_labels_it_was_told_in_any_order(
 
         assert sum(label is not None for label in answered) >= 0.8 * len(answered)
         assert len(set(answered) - {None}) > 1
+
+
+def test_it_copies_a_word_that_it_never_met(ask: Ask, sounds: list[Waveform]) -> None:
+    names = ("happy", "blorp", "sad")
+
+    answered = read(ask(sounds, names), names, "hard")
+
+    assert sum(label is not None for label in answered) >= 0.8 * len(answered)
 
 
 # --- it hears ----------------------------------------------------------------------------------------------------

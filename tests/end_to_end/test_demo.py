@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,9 +162,26 @@ def test_its_captions_agree_with_what_is_measured(texts: dict[tuple[str, str, st
         if variant == name:
             said = cues_in(text.partition("ACOUSTIC CAPTION: ")[2].partition("\n")[0])
             found = describe(vector(measure(load_audio(FOLDER / "clips" / f"{utterance.partition('/')[2]}.opus"))))
-            agreed.append([said.get(cue) == found[cue] for cue in ("pitch", "level")])
+            agreed.append([said.get(cue) == found[cue] for cue in ("pitch", "level", "rate")])
 
     assert (np.mean(agreed, axis=0) >= 0.7).all(), np.mean(agreed, axis=0)
+
+
+@pytest.mark.parametrize("name", [name for name in prompt_names() if "transcript" in name])
+def test_its_transcripts_hold_most_words_of_sentences_that_it_never_heard(
+    texts: dict[tuple[str, str, str], str], name: str
+) -> None:
+    table = pl.read_csv(FOLDER / "utterances.csv").select("clip", "transcript")
+    spoken = dict(table.iter_rows())
+    found = total = 0
+    for (utterance, variant, _), text in texts.items():
+        if variant == name:
+            said = Counter(text.partition("ASR TRANSCRIPT: ")[2].partition("\n")[0].split())
+            words = Counter(spoken[utterance.partition("/")[2]].split())
+            found += (said & words).total()
+            total += words.total()
+
+    assert found / total > 0.5
 
 
 # --- killed and gone on ------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_names_of_answers_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", sorted(REASONS.keys() - {"no_scores"}))  # which no text can give
 def test_every_reason_has_an_answer_that_fails_for_it(reason: str) -> None:
     predictions = [answer[reading] for file in FILES for answer in answers(file) for reading in READINGS]
 
