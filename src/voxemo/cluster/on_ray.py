@@ -76,7 +76,8 @@ def infer_on_ray(
         import ray
     except ModuleNotFoundError as cause:
         raise MissingDependency("Asking on a cluster", package="ray", extra="ray") from cause
-    workspace, run = Workspace(workspace.root.resolve()), run.resolve()
+    # Links are kept: what a shared disk is called may be one on every node, where it lies need not be.
+    workspace, run = Workspace(workspace.root.absolute()), run.absolute()
     responses = RunPaths(run).responses
     manifest, plan = check_plan(run)
     # Here, so that a wrong workspace is found before any worker starts.
@@ -129,8 +130,8 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         try:
             _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-        # ImportError: ray:// needs more of Ray than is installed.
         except (OSError, RuntimeError, ValueError, ImportError) as cause:
+            # ImportError: ray:// addresses need more of Ray than may be installed.
             why = str(cause).rstrip(".")
             raise RunError(
                 f"There is no Ray cluster to be had at {address!r} ({why}). Start one with `ray start --head` and "
