@@ -3,7 +3,7 @@
 Their answers are noise, but noise that depends on the audio and on every word of the prompt.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ SAMPLING_GENERATION: Mapping[str, Any] = {
 
 def build_qwen2_audio(folder: Path, *, generation: Mapping[str, Any] = SAMPLING_GENERATION) -> Path:
     """Write a Qwen2-Audio of 0.3 million random parameters into the folder, and return the folder."""
-    tokenizer = _tokenizer("<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>")
+    tokenizer = new_tokenizer("<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>")
     config = transformers.Qwen2AudioConfig(
         audio_config={
             "model_type": "qwen2_audio_encoder",
@@ -56,16 +56,16 @@ def build_qwen2_audio(folder: Path, *, generation: Mapping[str, Any] = SAMPLING_
             "num_mel_bins": 128,
             "max_source_positions": 1500,
         },
-        text_config=_text_config(tokenizer),
+        text_config=text_config(tokenizer),
         audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
     )
-    processor = transformers.Qwen2AudioProcessor(_feature_extractor(), tokenizer)
-    return _write(folder, transformers.Qwen2AudioForConditionalGeneration, config, processor, generation)
+    processor = transformers.Qwen2AudioProcessor(whisper_features(), tokenizer)
+    return write_checkpoint(folder, transformers.Qwen2AudioForConditionalGeneration, config, processor, generation)
 
 
 def build_audio_flamingo3(folder: Path, *, generation: Mapping[str, Any] = SAMPLING_GENERATION) -> Path:
     """Write an Audio Flamingo 3 of 0.3 million random parameters into the folder, and return the folder."""
-    tokenizer = _tokenizer("<sound>")
+    tokenizer = new_tokenizer("<sound>")
     config = transformers.AudioFlamingo3Config(
         audio_config={
             "model_type": "audioflamingo3_encoder",
@@ -76,13 +76,13 @@ def build_audio_flamingo3(folder: Path, *, generation: Mapping[str, Any] = SAMPL
             "num_mel_bins": 128,
             "max_source_positions": 1500,
         },
-        text_config=_text_config(tokenizer),
+        text_config=text_config(tokenizer),
         audio_token_id=tokenizer.convert_tokens_to_ids("<sound>"),
     )
     processor = transformers.AudioFlamingo3Processor(
-        _feature_extractor(), tokenizer, chat_template=AUDIO_FLAMINGO3_TEMPLATE
+        whisper_features(), tokenizer, chat_template=AUDIO_FLAMINGO3_TEMPLATE
     )
-    return _write(folder, transformers.AudioFlamingo3ForConditionalGeneration, config, processor, generation)
+    return write_checkpoint(folder, transformers.AudioFlamingo3ForConditionalGeneration, config, processor, generation)
 
 
 BUILDERS: Mapping[str, Callable[..., Path]] = {
@@ -115,11 +115,12 @@ def tiny_card(folder: Path, family_id: str, **changes: Any) -> ModelCard:
     return ModelCard(**(fields | changes))
 
 
-def _tokenizer(*audio_tokens: str) -> Any:
+def new_tokenizer(*placeholders: str, **named: str) -> Any:
+    """A tokenizer with tokens for what is not text; ``named`` ones are its attributes too."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    specials = [*SPECIAL_TOKENS, *audio_tokens]
+    specials = [*SPECIAL_TOKENS, *placeholders, *named.values()]
     # Only the bytes of ASCII text: other bytes would decode to marks that make different answers look equal.
     alphabet = [char for char in pre_tokenizers.ByteLevel.alphabet() if char in "ĠĊ" or "!" <= char <= "~"]
     tokenizer.train_from_iterator(
@@ -132,15 +133,16 @@ def _tokenizer(*audio_tokens: str) -> Any:
         pad_token=PAD_TOKEN,
         # The wrong side on purpose: the engine must ask for the right one.
         padding_side="right",
-        additional_special_tokens=[token for token in specials if token not in (PAD_TOKEN, STOP_TOKEN)],
+        # Named ones become attributes, as some processors want them.
+        extra_special_tokens=named or [token for token in specials if token not in (PAD_TOKEN, STOP_TOKEN)],
     )
 
 
-def _feature_extractor() -> Any:
+def whisper_features() -> Any:
     return transformers.WhisperFeatureExtractor(feature_size=128, chunk_length=30, return_attention_mask=True)
 
 
-def _text_config(tokenizer: Any) -> dict[str, Any]:
+def text_config(tokenizer: Any) -> dict[str, Any]:
     return {
         "model_type": "qwen2",
         "vocab_size": len(tokenizer),
@@ -156,18 +158,45 @@ def _text_config(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def _write(folder: Path, model_class: Any, config: Any, processor: Any, generation: Mapping[str, Any]) -> Path:
+def write_checkpoint(
+    folder: Path,
+    model_class: Any,
+    config: Any,
+    processor: Any,
+    generation: Mapping[str, Any],
+) -> Path:
+    write_model(folder, lambda: model_class(config), processor.tokenizer, generation)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def write_model(
+    folder: Path,
+    make_model: Callable[[], Any],
+    tokenizer: Any,
+    generation: Mapping[str, Any],
+    *,
+    unsaid: Sequence[str] = (),
+) -> None:
+    """Write random weights and generation settings.
+
+    Args:
+        folder: where to.
+        make_model: builds the model.
+        tokenizer: names the stop and the padding token.
+        generation: the checkpoint's own settings.
+        unsaid: tokens that the model never answers with.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = model_class(config)
+        model = make_model()
         for name, parameter in model.named_parameters():
             # The usual 0.02 gives one answer to everything; with 0.2 answers depend on what was heard.
             if parameter.dim() >= 2 and "embed_positions" not in name:
                 parameter.data.normal_(0, 0.2)
-    tokenizer = processor.tokenizer
+            if "lm_head" in name:
+                parameter.data[tokenizer.convert_tokens_to_ids(list(unsaid))] = 0
     model.generation_config = transformers.GenerationConfig(
         eos_token_id=[tokenizer.eos_token_id, tokenizer.pad_token_id], pad_token_id=tokenizer.pad_token_id, **generation
     )
     model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder

@@ -11,7 +11,8 @@ import transformers
 
 from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_card
 from voxemo.backends.base import Backend, Question, Waveform
-from voxemo.backends.local.engine import FirstLogits, LocalBackend, create
+from voxemo.backends.local.decoding import FirstLogits
+from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.registry import create_backend
 from voxemo.catalog.lookup import prompt, prompt_names
 from voxemo.core.errors import AudioError, BackendError
@@ -237,35 +238,37 @@ def test_each_clip_is_decoded_once_however_many_prompts_ask_about_it(
     assert sorted(decoded) == [0.4, 1.0]
 
 
-def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch, model_class: Any) -> list[int]:
-    """Let batches of more rows run out of memory; gives the list that their sizes are noted in."""
-    generate, sizes = model_class.generate, []
+def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let more prompts read together run out of memory; gives the list that their numbers are noted in."""
+    read, sizes = LocalBackend._read_prompts, []
 
-    def limited(self: Any, **inputs: Any) -> Any:
-        sizes.append(len(inputs["input_ids"]))
+    def limited(self: Any, rows: Any) -> Any:
+        sizes.append(len(rows))
         if sizes[-1] > n_rows:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return generate(self, **inputs)
+        return read(self, rows)
 
-    monkeypatch.setattr(model_class, "generate", limited)
+    monkeypatch.setattr(LocalBackend, "_read_prompts", limited)
     return sizes
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(
-    backends: dict[str, LocalBackend], ask: Ask, monkeypatch: pytest.MonkeyPatch
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend, questions = backends["qwen2-audio"], [ask(0.4 + n / 10, TEN_PROMPTS[0]) for n in range(7)]
+    backend, questions = create(card, SHORT, batch_size=8), [ask(0.4 + n / 10, TEN_PROMPTS[0]) for n in range(7)]
     expected = said(backend.answer(questions))
-    sizes = fail_above(2, monkeypatch, transformers.Qwen2AudioForConditionalGeneration)
+    sizes = fail_above(2, monkeypatch)
 
     assert said(backend.answer(questions)) == expected
-    assert sizes == [7, 4, 2, 2, 3, 2, 1]
+    assert sizes[:3] == [7, 4, 2]
+    assert sum(size for size in sizes if size <= 2) == 7
+    assert backend.effective()["batches_halved_for_memory"] == 2
 
 
 def test_one_question_that_does_not_fit_is_an_error_that_names_the_clip(
     backends: dict[str, LocalBackend], ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_above(0, monkeypatch, transformers.Qwen2AudioForConditionalGeneration)
+    fail_above(0, monkeypatch)
 
     with pytest.raises(BackendError, match=r"tiny-qwen2-audio ran out of memory on cpu .* clip of 0\.4 s.*float32"):
         backends["qwen2-audio"].answer([ask(0.4)])

@@ -82,7 +82,7 @@ def test_an_unknown_family_lists_the_known_ones(tmp_path: Path, unknown: str | N
     card = tiny_card(tmp_path, "qwen2-audio", family=unknown)
 
     with pytest.raises(
-        BackendError, match=r"knows 'audio-flamingo-3', 'qwen2-audio'; a generic family .*not there yet"
+        BackendError, match=r"knows 'audio-flamingo-3', 'qwen2-audio', and 'generic' for other speech LLMs"
     ):
         load(card)
 

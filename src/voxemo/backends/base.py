@@ -40,7 +40,11 @@ class Question:
 
 @runtime_checkable
 class Backend(Protocol):
-    """A loaded model."""
+    """A loaded model.
+
+    It may also have ``stages_s``, a mapping of stage to the seconds spent in it so far; a run then shows where its time
+    goes.
+    """
 
     @property
     def questions_per_call(self) -> int:

@@ -1,4 +1,4 @@
-"""`voxemo doctor`: what this machine can run, and whether a model hears."""
+"""`voxemo doctor`: what this machine can run, whether a model hears, and whether the engine answers as it would."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +29,7 @@ from voxemo.cli.infer import backend_options
 if TYPE_CHECKING:
     from voxemo.reports.hearing import Gain
     from voxemo.steps.hearing import HearingCheck
+    from voxemo.steps.parity import ParityCheck
 
 app = typer.Typer(help="What this machine can run, and whether a model hears.", rich_markup_mode=None)
 
@@ -107,6 +108,52 @@ def hearing(
         if check.hears:
             say(f"Next: {again}")
     raise typer.Exit(0 if check.hears else 1)
+
+
+@app.command("parity")
+def parity(
+    run: RunArgument,
+    n: Annotated[int, typer.Option("-n", min=1, help="Clips to ask about.")] = 8,
+    device: DeviceOption = None,
+    batch_size: BatchOption = None,
+    trust_remote_code: RemoteCodeOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a few clips by the fast engine and by the model's own generate, and say what differs.
+
+    In float32 nothing may; in bfloat16 roundings flip some answers, and this says how many. Exits with 1 if it should
+    be exact and is not.
+    """
+    from voxemo.steps.parity import check_parity
+    from voxemo.store.layout import RunPaths
+
+    options = backend_options(device=device, batch_size=batch_size, trust_remote_code=trust_remote_code, base_url=None)
+    with progress("asking both ways", unit="answers", quiet=as_json) as update:
+        check = check_parity(workspace_at(workspace), run, n_clips=n, backend_options=options, on_progress=update)
+    if as_json:
+        emit(check)
+    else:
+        for line in (*parity_lines(check), f"wrote {shown_path(RunPaths(run).parity_check)}"):
+            say(line)
+    raise typer.Exit(0 if check.is_exact_where_due else 1)
+
+
+def parity_lines(check: "ParityCheck") -> list[str]:
+    """What asking both ways showed, for a person."""
+    lines = [
+        f"{check.model_id} in {check.dtype} on {check.device}: {check.n_clips} clips, {check.n_questions} questions",
+        f"  answers that differ: {check.n_answers_differ}; labels that differ: {check.n_labels_differ}",
+        f"  plain generate {check.plain_s:.1f} s; the engine {check.fast_s:.1f} s, batch size {check.batch_size}",
+    ]
+    if check.same_characters is not None:
+        lines.append(f"  those that differ begin alike for {check.same_characters:g} characters (median)")
+    for one in check.examples:
+        lines += [f"  {one.utterance_id}, {one.variant_id} ({one.form}):", f"    fast:  {one.fast!r}"]
+        lines.append(f"    plain: {one.plain!r}")
+    if not check.is_exact_where_due:
+        lines.append("NOT EXACT: in float32 both must be the same. Please report this, with the model and versions.")
+    return lines
 
 
 def _of_all(update: Callable[[int, int], None]) -> Callable[[str, int, int], None]:

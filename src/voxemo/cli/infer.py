@@ -112,6 +112,10 @@ def infer_lines(result: "InferResult") -> list[str]:
         f"{result.n_answered} answered now{rate}, {result.n_before} before, {result.n_pending} of "
         f"{result.n_planned} still open"
     ]
+    total = sum(result.stages_s.values())
+    if total:
+        shares = (f"{name} {100 * seconds / total:.0f} %" for name, seconds in result.stages_s.items())
+        lines.append(f"  time: {', '.join(shares)}")
     if result.n_unusable:
         lines.append(f"  {result.n_unusable} of them about unusable audio: counted as failed answers")
     if result.lost_workers:

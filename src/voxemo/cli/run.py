@@ -1,6 +1,10 @@
 """`voxemo run`: plan, ask, read, score and show, on one machine."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from voxemo.cli.common import (
     DEFAULT_RUNS,
@@ -23,12 +27,10 @@ from voxemo.cli.infer import backend_options, infer_lines
 from voxemo.cli.parse import parse_lines
 from voxemo.cli.plan import (
     AudioOption,
-    CorpusOption,
     FoldOption,
     FormOption,
     LabelSourceOption,
     LimitOption,
-    ModelOption,
     PromptOption,
     SplitOption,
     TokensOption,
@@ -37,10 +39,28 @@ from voxemo.cli.plan import (
 from voxemo.cli.report import show_report
 from voxemo.cli.score import score_lines
 
+if TYPE_CHECKING:
+    from voxemo.steps.run import RunResult
+
+
+CorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", help="Name of a prepared corpus, or several: a,b,c.", show_default=False),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Name of a model card, or path to one, or several.", show_default=False),
+]
+StudyOption = Annotated[
+    Path | None,
+    typer.Option("--study", help="TOML file of runs, instead of the options that say what to run.", show_default=False),
+]
+
 
 def run(
-    corpus: CorpusOption,
-    model: ModelOption,
+    corpus: CorpusOption = None,
+    model: ModelOption = None,
+    study: StudyOption = None,
     split: SplitOption = "protocol",
     form: FormOption = None,
     prompt: PromptOption = None,
@@ -59,16 +79,29 @@ def run(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Plan, ask, read, score and show one model on one prepared corpus. Again, it goes on where it stopped."""
-    from voxemo.steps.run import run_line
+    """Plan, ask, read, score and show models on prepared corpora. Again, it goes on where it stopped.
 
-    result = run_line(
+    Several corpora and models are every pair of them; a model is loaded once for all its corpora.
+    """
+    from voxemo.steps.study import StudyRun, read_study, run_study
+
+    if study is not None:
+        if corpus is not None or model is not None:
+            raise typer.BadParameter("--study says itself which corpora and models to run; give one or the other.")
+        asked = read_study(study)
+    elif corpus is None or model is None:
+        raise typer.BadParameter("Say what to run: --corpus and --model, or --study FILE.")
+    else:
+        options = plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio)
+        asked = [
+            StudyRun(corpus=one, model=other, split_id=split, options=options)
+            for other in model.split(",")
+            for one in corpus.split(",")
+        ]
+    results = run_study(
         workspace_at(workspace),
         runs,
-        corpus=corpus,
-        model=model,
-        split_id=split,
-        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio),
+        asked,
         backend_options=backend_options(
             device=device,
             batch_size=batch_size,
@@ -79,24 +112,32 @@ def run(
         ),
         command=command_line(),
         bar=lambda title, unit: progress(title, unit=unit, quiet=as_json),
-        # Before anything is asked, so that the folder is known whatever happens then.
+        # Before anything is asked, so that the folders are known whatever happens then.
         on_plan=lambda run: None if as_json else say(f"run {shown_path(run)}"),
     )
     if not as_json:
-        # Scores of an earlier reading are gone, but these have taken their place.
-        parsed = replace(result.parse, removed=())
-        for line in (*infer_lines(result.infer), *parse_lines(parsed), *score_lines(result.score)):
-            say(line)
+        for result in results:
+            if len(results) > 1:
+                say(f"{result.run.name}:")
+            # Scores of an earlier reading are gone, but these have taken their place.
+            parsed = replace(result.parse, removed=())
+            for line in (*infer_lines(result.infer), *parse_lines(parsed), *score_lines(result.score)):
+                say(line)
+    first, *others = results
     show_report(
-        [result.run],
+        [result.run for result in results],
         partial=True,
-        out=result.run / "report",
+        out=runs if others else first.run / "report",
         as_json=as_json,
-        beside={
-            "run": result.run,
-            "infer": result.infer,
-            "parse": result.parse,
-            "n_scored": result.score.n_scored,
-            "n_without_gold": result.score.n_without_gold,
-        },
+        beside={"runs": [_summary(result) for result in results]} if others else _summary(first),
     )
+
+
+def _summary(result: "RunResult") -> dict[str, Any]:
+    return {
+        "run": result.run,
+        "infer": result.infer,
+        "parse": result.parse,
+        "n_scored": result.score.n_scored,
+        "n_without_gold": result.score.n_without_gold,
+    }

@@ -162,12 +162,20 @@ def _counts(manifest: RunManifest) -> str:
 
 
 def _checks(checks: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    hearing = checks.get("hearing")
-    if hearing is None:
-        return [("does it hear", "not checked: `voxemo doctor hearing` asks with silence and noise in place of clips")]
-    verdict = "NO: " + "; ".join(hearing["problems"]) if hearing["problems"] else "yes"
-    asked = f"{hearing['n_clips']} clips, {hearing['variant_id']} ({hearing['form']})"
-    return [("does it hear", verdict), (f"answers that changed, of {asked}", json.dumps(hearing["changed"]))]
+    items = []
+    if (hearing := checks.get("hearing")) is None:
+        items.append(("does it hear", "not checked; `voxemo doctor hearing` asks with silence and noise for clips"))
+    else:
+        verdict = "NO: " + "; ".join(hearing["problems"]) if hearing["problems"] else "yes"
+        asked = f"{hearing['n_clips']} clips, {hearing['variant_id']} ({hearing['form']})"
+        items += [("does it hear", verdict), (f"answers that changed, of {asked}", json.dumps(hearing["changed"]))]
+    if (parity := checks.get("parity")) is not None:
+        found = (
+            f"{parity['n_answers_differ']} of {parity['n_questions']} answers and {parity['n_labels_differ']} labels "
+            f"differ ({parity['dtype']}, {parity['device']}, batch size {parity['batch_size']})"
+        )
+        items.append(("against plain generate", found))
+    return items
 
 
 def _machines(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

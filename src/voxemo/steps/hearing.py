@@ -122,7 +122,7 @@ def check_hearing(
             on_progress(done, len(AUDIO_CONDITIONS))
         names = [row["utterance_id"] for row in rows]
         maker = Questions(workspace, manifest, utterances, asked=names, condition=condition)
-        answers[condition] = _ask(backend, [maker.of(row) for row in rows])
+        answers[condition] = ask_all(backend, [maker.of(row) for row in rows])
         if condition == "clean":
             count = _count_tokens(backend, maker.of(rows[0]), card.audio)
     clean = answers["clean"]
@@ -161,11 +161,19 @@ def _rows_to_ask(
     return [longest, *mixed[: n_clips - 1]]
 
 
-def _ask(backend: Backend, questions: Sequence[Question]) -> list[Response]:
+def ask_all(
+    backend: Backend, questions: Sequence[Question], on_answers: Callable[[int], None] = lambda done: None
+) -> list[Response]:
+    """Answers to questions, in order, all of which must be answered; ``on_answers`` is told how many there are.
+
+    Raises:
+        RunError: a question gave no answer.
+    """
     size = max(1, backend.questions_per_call)
     answers: list[Response] = []
     for start in range(0, len(questions), size):
         answers += backend.answer(questions[start : start + size])
+        on_answers(len(answers))
     failed = [f"{q.utterance_id}: {a.error}" for q, a in zip(questions, answers, strict=True) if a.finish == "error"]
     if failed:
         raise RunError(f"{len(failed)} of {len(questions)} questions gave no answer: {listing(failed)}")
@@ -179,7 +187,7 @@ def _count_tokens(backend: Backend, question: Question, limits: AudioLimits) -> 
         replace(question, audio_key=f"half/{question.audio_key}", load_audio=lambda: samples[: len(samples) // 2]),
         replace(question, audio_key=f"whole/{question.audio_key}", load_audio=lambda: samples),
     ]
-    half, whole = (response.n_prompt_tokens for response in _ask(backend, halves))
+    half, whole = (response.n_prompt_tokens for response in ask_all(backend, halves))
     if half is None or whole is None:
         return None
     seconds = [heard_s(n / SAMPLE_RATE_HZ, limits) for n in (len(samples) // 2, len(samples))]

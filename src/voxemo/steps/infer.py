@@ -1,8 +1,8 @@
 """Plan to answers: the one step that needs the model and the audio."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +19,7 @@ from voxemo.core.ids import sha256_text
 from voxemo.core.types import Response, Utterance
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
-from voxemo.steps.questions import Questions, open_backend
+from voxemo.steps.questions import Questions, load_ahead, open_backend
 from voxemo.store.files import write_json
 from voxemo.store.journal import JournalWriter, read_journal
 from voxemo.store.layout import RunPaths, Workspace
@@ -49,6 +49,8 @@ class InferResult:
     """Journal lines that could not be read and were asked again."""
     seconds: float
     """Time spent asking, without loading the model."""
+    stages_s: Mapping[str, float] = field(default_factory=dict)
+    """The same by stage, for backends that tell; empty for others."""
     lost_workers: tuple[str, ...] = ()
     """Why workers of a cluster were lost on the way; others answered what they left."""
 
@@ -120,6 +122,7 @@ def infer_run(
     n_answered = done = len(unusable)
     n_replaced = 0
     seconds = 0.0
+    stages: dict[str, float] = {}
     with JournalWriter(paths.responses, worker) as writer:
         writer.append(unusable)
         if on_progress:
@@ -140,10 +143,10 @@ def infer_run(
             }
             worker_file = paths.workers / f"{worker}-{started.strftime('%Y%m%dT%H%M%S.%fZ')}-{answering[:8]}.json"
             write_json(worker_file, record)
-            n_asked, begun = 0, time.monotonic()
-            for batch in _batches(rows, backend.questions_per_call):
-                maker.failed_clips.clear()
-                questions = [maker.of(row) for row in batch]
+            n_asked, begun, before = 0, time.monotonic(), _told(backend)
+            batches = ([maker.of(row) for row in batch] for batch in _batches(rows, backend.questions_per_call))
+            # Who gives answers from a file needs no audio on this machine.
+            for questions in batches if given is not None else load_ahead(batches):
                 responses = _check_responses(questions, backend.answer(questions))
                 kept = [maker.settle(q, r, worker) for q, r in zip(questions, responses, strict=True)]
                 writer.append(kept)
@@ -168,10 +171,14 @@ def infer_run(
                             "n_requests": n_asked,
                             "seconds": round(elapsed, 3),
                             "requests_per_s": round(n_asked / elapsed, 3) if elapsed > 0 else None,
+                            "stages_s": _stages(backend, before, elapsed),
                         },
                     },
                 )
-            seconds += time.monotonic() - begun
+            elapsed = time.monotonic() - begun
+            seconds += elapsed
+            for stage, spent_s in _stages(backend, before, elapsed).items():
+                stages[stage] = stages.get(stage, 0.0) + spent_s
     return InferResult(
         run=run,
         n_planned=requests.height,
@@ -183,7 +190,18 @@ def infer_run(
         transient=tuple(transient),
         damaged=journal.damaged,
         seconds=seconds,
+        stages_s=stages,
     )
+
+
+def _told(backend: Backend) -> Mapping[str, float]:
+    return dict(getattr(backend, "stages_s", {}))
+
+
+def _stages(backend: Backend, before: Mapping[str, float], elapsed_s: float) -> dict[str, float]:
+    """Seconds by stage since ``before``, as far as the backend tells them; the rest is spent around the model."""
+    told = {name: round(seconds - before.get(name, 0.0), 3) for name, seconds in _told(backend).items()}
+    return {**told, "around the model": round(max(0.0, elapsed_s - sum(told.values())), 3)} if told else {}
 
 
 def run_utterances(workspace: Workspace, manifest: RunManifest) -> dict[str, Utterance]:

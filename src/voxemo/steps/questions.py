@@ -1,8 +1,10 @@
 """From rows of a plan to questions that a model can be asked: prompt, labels, and a clip that loads when needed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from voxemo.audio.conditions import heard, partners
@@ -17,6 +19,36 @@ from voxemo.store.layout import Workspace
 from voxemo.store.models import known_folder, model_folder
 from voxemo.store.workspace import corpus_root
 
+LOADERS = 4
+"""Threads that decode and resample; both leave Python's lock to others most of the time."""
+
+
+def load_ahead(batches: Iterable[list[Question]]) -> Iterator[list[Question]]:
+    """The same batches, the clips of each being decoded by threads while the one before it is asked.
+
+    A clip that fails raises where it is loaded, as it would without threads.
+    """
+    with ThreadPoolExecutor(LOADERS) as pool:
+
+        def begun(batch: list[Question]) -> list[Question]:
+            clips: dict[str, Future[Waveform]] = {}
+            for question in batch:
+                if question.audio_key not in clips:
+                    clips[question.audio_key] = pool.submit(question.load_audio)
+            return [replace(question, load_audio=clips[question.audio_key].result) for question in batch]
+
+        waiting: list[Question] = []
+        try:
+            for batch in batches:
+                following = begun(batch)
+                if waiting:
+                    yield waiting
+                waiting = following
+            if waiting:
+                yield waiting
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
 
 def open_backend(
     workspace: Workspace,
@@ -24,8 +56,17 @@ def open_backend(
     manifest: RunManifest,
     options: dict[str, Any] | None,
     make_backend: Callable[..., Backend],
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Backend:
     """Load the model that a run's card names, wherever this machine has it.
+
+    Args:
+        workspace: knows the folders of trained models and local checkpoints.
+        card: of the run.
+        manifest: of the run.
+        options: of this machine, passed to the backend.
+        make_backend: makes the backend of a card.
+        changes: fields of the card to set otherwise.
 
     Raises:
         RunError: an installed model is not the version that was planned for.
@@ -38,7 +79,7 @@ def open_backend(
     elif card.repository is not None and known_folder(workspace, card) is not None:
         # The run names a checkpoint of this disk by its content; only here does it get its path back.
         card = card.model_copy(update={"repository": str(model_folder(workspace, card))})
-    return make_backend(card, Generation(**manifest.generation), **options)
+    return make_backend(card.model_copy(update=dict(changes)), Generation(**manifest.generation), **options)
 
 
 class Questions:
@@ -106,10 +147,11 @@ class Questions:
                 expected_sha256=utterance.audio_sha256,
                 place=utterance.audio_path,
             )
-            return heard(samples, self._condition, key=name)
         except AudioError as cause:
             self.failed_clips[audio_key] = cause.reason
             raise
+        self.failed_clips.pop(audio_key, None)
+        return heard(samples, self._condition, key=name)
 
     def settle(self, question: Question, response: Response, worker: str) -> Response:
         """Name the worker, and let a clip be asked again that was fine at `prepare` and cannot be read now."""

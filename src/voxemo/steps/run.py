@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxemo.backends.base import Backend
+from voxemo.backends.registry import create_backend
 from voxemo.catalog import lookup
 from voxemo.core.errors import RunError
 from voxemo.steps.corpora import find_card
@@ -50,10 +52,30 @@ def run_line(
 ) -> RunResult:
     """Plan, ask, read and score one model on one prepared corpus; again, it goes on where it stopped.
 
-    A split that can be generated is made when it is missing, and a supervised model is trained when it is.
-
     Raises:
         VoxEmoError: as the steps do; RunError when requests could not be asked.
+    """
+    run = plan_line(
+        workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command, bar=bar
+    )
+    on_plan(run)
+    return finish_run(workspace, run, backend_options=backend_options, bar=bar, resamples=resamples)
+
+
+def plan_line(
+    workspace: Workspace,
+    runs: Path,
+    *,
+    corpus: str,
+    model: str,
+    split_id: str,
+    options: PlanOptions | None,
+    command: str | None,
+    bar: ProgressBar,
+) -> Path:
+    """Plan a run of a prepared corpus.
+
+    A split that can be generated is made when it is missing, and a supervised model is trained when it is.
     """
     card = find_card(workspace, corpus)
     if split_id not in split_ids(workspace, card.corpus_id) and split_id in SPLIT_POLICIES and split_id != "emobox":
@@ -61,10 +83,27 @@ def run_line(
     # Before minutes of training, so that a wrong word costs none.
     planned_prompts(card, lookup.model_card(model), options or PlanOptions())
     _train_missing(workspace, corpus, model, split_id, options, bar)
-    run = plan_run(workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command)
-    on_plan(run)
+    return plan_run(workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command)
+
+
+def finish_run(
+    workspace: Workspace,
+    run: Path,
+    *,
+    backend_options: dict[str, Any] | None,
+    make_backend: Callable[..., Backend] = create_backend,
+    bar: ProgressBar,
+    resamples: int = 1000,
+) -> RunResult:
+    """Ask, read and score a planned run.
+
+    Raises:
+        RunError: requests could not be asked; what was answered is kept.
+    """
     with bar("asking", "answers") as on_progress:
-        inferred = infer_run(workspace, run, backend_options=backend_options, on_progress=on_progress)
+        inferred = infer_run(
+            workspace, run, backend_options=backend_options, make_backend=make_backend, on_progress=on_progress
+        )
     if inferred.transient:
         raise RunError(
             f"{len(inferred.transient)} requests of {run.name} could not be asked, the first: "

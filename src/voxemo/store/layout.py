@@ -108,6 +108,11 @@ class RunPaths:
         return self.checks / "hearing.json"
 
     @property
+    def parity_check(self) -> Path:
+        """Whether the fast engine answers as plain ``generate`` does."""
+        return self.checks / "parity.json"
+
+    @property
     def predictions(self) -> Path:
         """What the answers say; derived, may be deleted."""
         return self.root / "predictions.parquet"

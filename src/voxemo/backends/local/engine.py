@@ -5,28 +5,32 @@ question, never decide an answer.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
 
 from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.backends.base import Question
-from voxemo.backends.local.clips import FittedClip, RefusedClip, fit_clip
+from voxemo.backends.local.clips import QUESTIONS_PER_CLIP, AskedClip, FittedClip, fit_clip, load_clips
+from voxemo.backends.local.families import GENERIC
 from voxemo.core.cards import ModelCard
-from voxemo.core.errors import AudioError, BackendError, MissingDependency
-from voxemo.core.ids import sha256_text
+from voxemo.core.errors import BackendError, MissingDependency
 from voxemo.core.types import Generation, Response
 
 try:
     import torch
-    import transformers
 
     from voxemo.backends.local.cache import empty_cache, rows_of
+    from voxemo.backends.local.decoder import Answer, Decoder, Read
+    from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
+    from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing
-    from voxemo.backends.local.loading import load_model, render_chat
+    from voxemo.backends.local.loading import load_model, prompt_holds_placeholder, render_chat
+    from voxemo.backends.local.memory import check_room
 except ModuleNotFoundError as missing:
     raise MissingDependency("The local backend", package=str(missing.name), extra="hf") from missing
 
@@ -39,34 +43,19 @@ def create(
     dtype: str | None = None,
     batch_size: int = 8,
     trust_remote_code: bool = False,
-) -> "LocalBackend":
-    """Load the model that a card names; see `LocalBackend`."""
-    return LocalBackend(
+) -> "LocalBackend | GenericBackend":
+    """Load the model that a card names: `LocalBackend`, or `GenericBackend` where the engine does not reach.
+
+    That is the family ``generic``, and decoding that is not greedy.
+    """
+    is_fast = card.family != GENERIC and is_greedy(generation)
+    return (LocalBackend if is_fast else GenericBackend)(
         card, generation, device=device, dtype=dtype, batch_size=batch_size, trust_remote_code=trust_remote_code
     )
 
 
-FLOAT16_WARNING = (
-    "float16 overflows in models trained in bfloat16: their answers may be noise. Use bfloat16 or float32."
-)
-SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
-"""Recorded even when off: a checkpoint's own values for them are what greedy decoding must not meet."""
-
-
 SILENCE_S = 2.0
 """Length of the silence that label likelihoods are corrected by."""
-QUESTIONS_PER_CLIP = 10
-"""Questions in a call for each clip of a batch: a voted corpus asks ten about a clip."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """A clip as the model will hear it, with the questions about it."""
-
-    key: str
-    clip: FittedClip
-    questions: Sequence[tuple[int, Question]]
-    """Places in the call, and questions."""
 
 
 class LocalBackend:
@@ -74,11 +63,11 @@ class LocalBackend:
 
     Args:
         card: names the checkpoint and declares what the model does with audio.
-        generation: how answers are decoded. Nothing of the checkpoint's own generation settings is used but its token
-            ids. Sampling needs a seed; every question then draws from a stream of its own, one question at a time.
+        generation: greedy, with a longest answer. Nothing of the checkpoint's own generation settings is used but its
+            token ids.
         device: torch's name of a device; the GPU if there is one, else the CPU, when None.
         dtype: ``bfloat16``, ``float16`` or ``float32``; the card's when None.
-        batch_size: questions answered together; halved for a batch that does not fit into the GPU's memory.
+        batch_size: questions answered together, and clips heard together; halved where they do not fit into memory.
         trust_remote_code: run code that the checkpoint brings.
 
     Raises:
@@ -95,26 +84,18 @@ class LocalBackend:
         batch_size: int = 8,
         trust_remote_code: bool = False,
     ) -> None:
-        if batch_size < 1:
-            raise BackendError(f"The batch size must be 1 or more, not {batch_size}.")
-        if generation.do_sample and generation.seed is None:
-            raise BackendError(
-                "Sampling was asked for without a seed, so that no answer could be had again. Give a seed."
-            )
+        check_generation(generation, batch_size=batch_size)
         loaded = load_model(card, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
         self._card, self._generation, self._trust_remote_code = card, generation, trust_remote_code
         self._family, self._model, self._processor = loaded.family, loaded.model, loaded.processor
         self._prompt_frame = loaded.prompt_frame
         self._hearing = Hearing(self._model, self._processor.feature_extractor)
-        # A seed is per batch, and an answer must not depend on its neighbours.
-        self._batch_size = 1 if generation.do_sample else batch_size
-        self._decoding = _decoding(generation, own=self._model.generation_config, tokenizer=self._processor.tokenizer)
-        # `generate` fills fields that are None from the model's own configuration: leave it nothing else to inherit.
-        self._model.generation_config = self._decoding
+        self._batch_size = batch_size
+        self._decoding = Decoding(self._model, self._processor.tokenizer, generation)
+        self._spent_s: dict[str, float] = {}
+        self._n_halved = 0
         self._of_silence: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
         """Log-probabilities of labels where nothing is heard, by prompt and answers."""
-        stop = self._decoding.eos_token_id
-        self._stop_ids = frozenset(stop if isinstance(stop, list) else [stop])
 
     @property
     def questions_per_call(self) -> int:
@@ -130,68 +111,47 @@ class LocalBackend:
         Raises:
             BackendError: the model does not do what its card declares, or one question alone exhausts the memory.
         """
-        by_clip: dict[str, list[tuple[int, Question]]] = {}
-        for place, question in enumerate(questions):
-            by_clip.setdefault(question.audio_key, []).append((place, question))
-        responses: dict[int, Response] = {}
-        asked: list[_Asked] = []
-        for key, about in by_clip.items():
-            clip = self._fit(about[0][1])
-            if isinstance(clip, FittedClip):
-                asked.append(_Asked(key, clip, about))
-                continue
-            for place, question in about:
-                responses[place] = Response(
-                    request_id=question.request_id, finish="error", error=clip.reason, error_kind="permanent"
-                )
-        # Clips of one length waste little on padding; the longest first, so that memory runs out early.
-        asked.sort(key=lambda one: (-one.clip.samples.size, one.key))
+        with self._timed("waiting for audio"):
+            asked, responses = load_clips(questions, self._card.audio)
         prompts = self._tokenise({question.prompt: question for question in questions})
-        for start in range(0, len(asked), self._batch_size):
-            self._answer_clips(asked[start : start + self._batch_size], prompts, responses)
+        self._answer_all(asked, prompts, responses)
         return [responses[place] for place in range(len(questions))]
+
+    @property
+    def stages_s(self) -> Mapping[str, float]:
+        """Seconds spent so far: waiting for audio, hearing it, reading what prompts share, and answering."""
+        return dict(self._spent_s)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self._model.device.type == "cuda":
+                torch.cuda.synchronize(self._model.device)
+            self._spend(stage, time.perf_counter() - started)
+
+    def _spend(self, stage: str, seconds: float) -> None:
+        self._spent_s[stage] = self._spent_s.get(stage, 0.0) + seconds
 
     def effective(self) -> Mapping[str, Any]:
         """What is in force, read back from the loaded model and from the configuration that ``generate`` is given."""
-        dtype = _name(self._model.dtype)
-        template = self._processor.chat_template
         return {
-            "backend": "local",
-            "family": self._family.family_id,
-            "architecture": type(self._model).__name__,
-            "commit": getattr(self._model.config, "_commit_hash", None),
-            "trust_remote_code": self._trust_remote_code,
-            "dtype": dtype,
-            "device": str(self._model.device),
-            "device_name": torch.cuda.get_device_name(self._model.device)
-            if self._model.device.type == "cuda"
-            else None,
-            "attention": self._model.config._attn_implementation,
-            "batch_size": self._batch_size,
-            "padding_side": "left",
-            "generation": {
-                name: value
-                for name, value in self._model.generation_config.to_dict().items()
-                if name in SAMPLING_FIELDS or (value is not None and name != "transformers_version")
-            },
-            "seed": self._generation.seed if self._generation.do_sample else None,
+            **self._decoding.effective(
+                self._card,
+                self._processor,
+                batch_size=self._batch_size,
+                n_halved=self._n_halved,
+                trust_remote_code=self._trust_remote_code,
+                audio={"longest_s": self._family.longest_s(self._processor)},
+            ),
             "prompt_frame": self._prompt_frame,
-            "chat_template_sha256": sha256_text(template["default"] if isinstance(template, dict) else template),
-            "audio": {**self._card.audio.model_dump(mode="json"), "longest_s": self._family.longest_s(self._processor)},
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-            "warnings": [FLOAT16_WARNING] if dtype == "float16" else [],
         }
 
-    # --- one batch -----------------------------------------------------------------------------------------------
+    # --- one call ------------------------------------------------------------------------------------------------
 
-    def _fit(self, question: Question) -> FittedClip | RefusedClip:
-        try:
-            samples = question.load_audio()
-        except AudioError as cause:
-            return RefusedClip(str(cause))
-        return fit_clip(samples, self._card.audio)
-
-    def _hear(self, asked: Sequence[_Asked]) -> list[Any]:
+    def _hear(self, asked: Sequence[AskedClip]) -> list[Any]:
         """Embeddings of each clip, as many as its length gives; each of shape (n_audio_tokens, width)."""
         embeddings = self._hearing.embed([one.clip.samples for one in asked])
         for one, heard in zip(asked, embeddings, strict=True):
@@ -211,62 +171,91 @@ class LocalBackend:
         for prompt, question in prompts.items():
             chat = render_chat(self._processor, prompt)
             if chat.count(placeholder) != 1:
-                raise BackendError(
-                    f"The prompt of variant {question.variant_id!r} holds {placeholder!r}, which "
-                    f"{self._card.model_id} takes for audio. Write the prompt without it."
-                )
+                raise prompt_holds_placeholder(question, placeholder, model_id=self._card.model_id)
             tokens[prompt] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
         return _Prompts.of(tokens, audio_token=self._model.config.audio_token_id)
 
-    def _answer_clips(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
-        """Answer all questions about clips; about one half after the other where that does not fit into memory."""
-        try:
-            self._answer_together(asked, prompts, responses)
-            return
-        except torch.cuda.OutOfMemoryError as cause:
-            if len(asked) == 1:
-                seconds = asked[0].clip.samples.size / SAMPLE_RATE_HZ
-                raise BackendError(
-                    f"{self._card.model_id} ran out of memory on {self._model.device} with a single clip of "
-                    f"{seconds:.1f} s. Use a device with more memory, or a smaller dtype than "
-                    f"{_name(self._model.dtype)}."
-                ) from cause
-        # Outside the handler: the exception's traceback holds the tensors that did not fit.
-        torch.cuda.empty_cache()
-        middle = (len(asked) + 1) // 2
-        self._answer_clips(asked[:middle], prompts, responses)
-        self._answer_clips(asked[middle:], prompts, responses)
+    def _answer_all(self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+        """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
+        n_rows = self._batch_size
+        while True:
+            try:
+                with torch.inference_mode():
+                    self._answer_rows(asked, prompts, responses, n_rows=n_rows)
+                return
+            except torch.cuda.OutOfMemoryError as cause:
+                longest = asked[0].clip
+                check_room(n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
+            # Outside the handler: the exception's traceback holds the tensors that did not fit.
+            torch.cuda.empty_cache()
+            self._n_halved += 1
+            n_rows = (n_rows + 1) // 2
 
-    def _answer_together(self, asked: Sequence[_Asked], prompts: "_Prompts", responses: dict[int, Response]) -> None:
-        """Read what all prompts begin with, once for each clip; then answer prompt by prompt."""
-        started = time.perf_counter()
-        rows: dict[tuple[str, bool], list[tuple[int, int, Question]]] = {}
-        for row, one in enumerate(asked):
-            for place, question in one.questions:
-                if place not in responses:
-                    is_weighed = question.form == "likelihood"
-                    rows.setdefault((question.prompt, is_weighed), []).append((row, place, question))
-        with torch.inference_mode():
-            prefix = self._read_prefix(self._hear(asked), prompts)
-            shared_s = (time.perf_counter() - started) / sum(map(len, rows.values()))
-            for (prompt, is_weighed), alike in sorted(rows.items(), key=lambda item: item[0]):
-                answer = self._weigh_labels if is_weighed else self._answer_prompt
-                for start in range(0, len(alike), self._batch_size):
-                    batch = alike[start : start + self._batch_size]
-                    answered = answer(
-                        prefix,
-                        prompts,
-                        prompt,
-                        [(row, asked[row].clip, question) for row, _, question in batch],
-                        shared_s=shared_s,
-                    )
-                    responses.update(zip((place for _, place, _ in batch), answered, strict=True))
+    def _answer_rows(
+        self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response], *, n_rows: int
+    ) -> None:
+        decoder: Decoder[_Row] = Decoder(
+            self._model,
+            n_rows=n_rows,
+            stop_ids=self._decoding.stop_ids,
+            max_new_tokens=self._generation.max_new_tokens,
+            read=self._read_prompts,
+            alike=lambda row: (id(row.prefix), row.suffix),
+            check=lambda logits: check_finite(logits, self._model),
+        )
+        waiting = self._rows(asked, prompts, responses, n_clips=n_rows)
+        for answer in decoder.answers(waiting):
+            responses[answer.item.place] = self._response(answer)
+            self._spend("answering", answer.seconds)
+
+    def _rows(
+        self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response], *, n_clips: int
+    ) -> Iterator["_Row"]:
+        """Every question that is still open, prompt by prompt over so many clips, which are heard when they are due."""
+        for start in range(0, len(asked), n_clips):
+            clips = [one for one in asked[start : start + n_clips] if any(p not in responses for p, _ in one.questions)]
+            if not clips:
+                continue
+            started = time.perf_counter()
+            with self._timed("hearing"):
+                heard = self._hear(clips)
+            with self._timed("shared reading"):
+                prefix = self._read_prefix(heard, prompts)
+            open_rows = [
+                _Row(place, question, one.clip, prefix, row, tuple(prompts.suffixes[question.prompt]))
+                for row, one in enumerate(clips)
+                for place, question in one.questions
+                if place not in responses
+            ]
+            shared_s = (time.perf_counter() - started) / len(open_rows)
+            weighed = [row for row in open_rows if row.question.form == "likelihood"]
+            with self._timed("weighing labels"):
+                self._weigh(weighed, prompts, responses, n_clips=n_clips, shared_s=shared_s)
+            written = [replace(row, shared_s=shared_s) for row in open_rows if row.question.form != "likelihood"]
+            yield from sorted(written, key=lambda row: row.suffix)
+
+    def _read_prompts(self, rows: Sequence["_Row"]) -> Read:
+        """Read on from what prompts share to the end of one prompt, in a row for each clip."""
+        prefix, places = rows[0].prefix, [row.row for row in rows]
+        cache = rows_of(prefix.cache, places)
+        mask, hidden = self._read_on(cache, prefix.mask[places], rows[0].suffix)
+        return Read(cache, mask, hidden[:, -1])
+
+    def _response(self, answer: "Answer[_Row]") -> Response:
+        row = answer.item
+        return self._decoding.response(
+            row.question,
+            row.clip,
+            answer.tokens,
+            n_prompt_tokens=row.n_prompt_tokens,
+            latency_s=row.shared_s + answer.seconds,
+        )
 
     def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> "_Prefix":
         device = self._model.device
         expanded = [prompts.prefix_for(len(embeddings)) for embeddings in heard]
         width = max(map(len, expanded))
-        tokens = torch.full((len(heard), width), self._decoding.pad_token_id)
+        tokens = torch.full((len(heard), width), self._decoding.config.pad_token_id)
         mask = torch.zeros_like(tokens)
         for row, prefix in enumerate(expanded):
             tokens[row, width - len(prefix) :] = torch.tensor(prefix)
@@ -283,81 +272,45 @@ class LocalBackend:
             past_key_values=cache,
             use_cache=True,
         )
-        return _Prefix(tokens, mask, cache)
+        return _Prefix(mask, cache, [len(prefix) for prefix in expanded])
 
-    def _answer_prompt(
+    def _weigh(
         self,
-        prefix: "_Prefix",
+        rows: Sequence["_Row"],
         prompts: "_Prompts",
-        prompt: str,
-        alike: Sequence[tuple[int, FittedClip, Question]],
+        responses: dict[int, Response],
         *,
+        n_clips: int,
         shared_s: float,
-    ) -> list[Response]:
-        """Answers to one prompt about rows of the prefix; ``shared_s`` is each one's share of what came before."""
-        started = time.perf_counter()
-        rows = [row for row, _, _ in alike]
-        own = torch.tensor(prompts.suffixes[prompt], device=self._model.device).expand(len(rows), -1)
-        inputs = {
-            "input_ids": torch.cat([prefix.tokens[rows], own], dim=1),
-            "attention_mask": torch.cat([prefix.mask[rows], torch.ones_like(own)], dim=1),
-            "past_key_values": rows_of(prefix.cache, rows),
-        }
-        tokens = self._new_tokens(inputs, request_id=alike[0][2].request_id)
-        latency_s = shared_s + (time.perf_counter() - started) / len(alike)
-        return [
-            Response(
-                request_id=question.request_id,
-                # The default mends blanks before punctuation, which is not for us to do.
-                text=self._processor.tokenizer.decode(
-                    answer, skip_special_tokens=True, clean_up_tokenization_spaces=False
-                ),
-                finish="stop" if answer and answer[-1] in self._stop_ids else "length",
-                n_prompt_tokens=n_prompt_tokens,
-                n_new_tokens=len(answer),
-                latency_s=latency_s,
-                audio_handling=clip.handling,
-            )
-            for (_, clip, question), answer, n_prompt_tokens in zip(
-                alike, tokens, inputs["attention_mask"].sum(1).tolist(), strict=True
-            )
-        ]
-
-    def _weigh_labels(
-        self,
-        prefix: "_Prefix",
-        prompts: "_Prompts",
-        prompt: str,
-        alike: Sequence[tuple[int, FittedClip, Question]],
-        *,
-        shared_s: float,
-    ) -> list[Response]:
-        """Log-probabilities of the labels' answers to one prompt, about rows of the prefix and about silence."""
-        started = time.perf_counter()
-        answers = alike[0][2].label_answers
-        silent = self._silent_logprobs(prompts, prompt, answers)
-        rows = [row for row, _, _ in alike]
-        weighed = self._label_logprobs(prefix, rows, prompts.suffixes[prompt], answers)
-        latency_s = shared_s + (time.perf_counter() - started) / len(alike)
-        n_own = len(prompts.suffixes[prompt])
-        return [
-            Response(
-                request_id=question.request_id,
-                n_prompt_tokens=int(prefix.mask[row].sum()) + n_own,
-                latency_s=latency_s,
-                audio_handling=clip.handling,
-                label_logprobs=tuple(logprobs),
-                silent_logprobs=silent,
-            )
-            for (row, clip, question), logprobs in zip(alike, weighed, strict=True)
-        ]
+    ) -> None:
+        """Log-probabilities of the labels' answers, about clips and about silence; ``n_clips`` at a time."""
+        for (prompt, answers), group in groupby(
+            sorted(rows, key=lambda row: (row.question.prompt, row.question.label_answers)),
+            key=lambda row: (row.question.prompt, row.question.label_answers),
+        ):
+            alike = list(group)
+            silent = self._silent_logprobs(prompts, prompt, answers)
+            for start in range(0, len(alike), n_clips):
+                batch = alike[start : start + n_clips]
+                started = time.perf_counter()
+                weighed = self._label_logprobs(batch[0].prefix, [row.row for row in batch], batch[0].suffix, answers)
+                latency_s = shared_s + (time.perf_counter() - started) / len(batch)
+                for row, logprobs in zip(batch, weighed, strict=True):
+                    responses[row.place] = Response(
+                        request_id=row.question.request_id,
+                        n_prompt_tokens=row.n_prompt_tokens,
+                        latency_s=latency_s,
+                        audio_handling=row.clip.handling,
+                        label_logprobs=tuple(logprobs),
+                        silent_logprobs=silent,
+                    )
 
     def _silent_logprobs(self, prompts: "_Prompts", prompt: str, answers: tuple[str, ...]) -> tuple[float, ...]:
         key = prompt, answers
         if key not in self._of_silence:
             clip = fit_clip(np.zeros(round(SILENCE_S * SAMPLE_RATE_HZ), np.float32), self._card.audio)
             assert isinstance(clip, FittedClip)
-            prefix = self._read_prefix(self._hear([_Asked("silence", clip, ())]), prompts)
+            prefix = self._read_prefix(self._hear([AskedClip("silence", clip, ())]), prompts)
             self._of_silence[key] = tuple(self._label_logprobs(prefix, [0], prompts.suffixes[prompt], answers)[0])
         return self._of_silence[key]
 
@@ -378,7 +331,7 @@ class LocalBackend:
             cache.crop(n_read)
             following = torch.cat([first, self._logprobs(hidden)], dim=1)
             of_own = following[:, list(range(len(own))), own].sum(-1)
-            of_stop = following[:, -1, sorted(self._stop_ids)].logsumexp(-1)
+            of_stop = following[:, -1, sorted(self._decoding.stop_ids)].logsumexp(-1)
             weighed.append(of_own + of_stop)
         found: list[list[float]] = torch.stack(weighed, dim=1).tolist()
         return found
@@ -397,38 +350,40 @@ class LocalBackend:
         return longer, output.last_hidden_state
 
     def _logprobs(self, hidden: Any) -> Any:
-        logits = self._model.lm_head(hidden).float()
-        if not torch.isfinite(logits).all():
-            raise BackendError(
-                f"Logits are not finite in {_name(self._model.dtype)} on {self._model.device}. Use bfloat16 or "
-                "float32; if it is one of them, the checkpoint is damaged."
-            )
-        return logits.log_softmax(-1)
-
-    def _new_tokens(self, inputs: Mapping[str, Any], *, request_id: str) -> list[list[int]]:
-        """Answer tokens of each row, up to and with its first stop token."""
-        check = FirstLogits(dtype=_name(self._model.dtype), device=str(self._model.device))
-        device = self._model.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            if self._generation.do_sample:
-                torch.manual_seed(int(sha256_text(f"{self._generation.seed}:{request_id}")[:15], 16))
-            rows = self._model.generate(
-                **inputs,
-                generation_config=self._decoding,
-                logits_processor=transformers.LogitsProcessorList([check]),
-            )
-        answers = rows[:, inputs["input_ids"].shape[1] :].tolist()
-        return [_until_stop(row, self._stop_ids) for row in answers]
+        return check_finite(self._model.lm_head(hidden).float(), self._model).log_softmax(-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prefix:
     """What all prompts begin with, as read about each clip of a batch; padded on the left."""
 
-    tokens: Any
-    """Shape (n_clips, n_tokens)."""
     mask: Any
+    """Shape (n_clips, n_tokens)."""
     cache: Any
+    n_tokens: Sequence[int]
+    """Of each clip, without padding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """A question, with where its prompt begins."""
+
+    place: int
+    """In the call."""
+    question: Question
+    clip: FittedClip
+    prefix: _Prefix
+    row: int
+    """Of the prefix."""
+    suffix: tuple[int, ...]
+    """Tokens of the prompt after those that all prompts share."""
+    shared_s: float = 0.0
+    """Its share of the time that hearing the clip and reading the shared beginning took."""
+
+    @property
+    def n_prompt_tokens(self) -> int:
+        """Tokens of the prompt, those of the audio among them."""
+        return self.prefix.n_tokens[self.row] + len(self.suffix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,58 +417,3 @@ def n_common(sequences: Sequence[Sequence[int]]) -> int:
     """
     shared = takewhile(lambda column: len(set(column)) == 1, zip(*sequences, strict=False))
     return min(sum(1 for _ in shared), min(map(len, sequences), default=1) - 1)
-
-
-class FirstLogits:
-    """Stops a batch whose first logits are not finite: its text would be noise that looks like answers."""
-
-    def __init__(self, *, dtype: str, device: str) -> None:
-        self._dtype, self._device, self._seen = dtype, device, False
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Pass scores, shape (n_rows, n_tokens), on as they are; BackendError where the first ones are not finite."""
-        if not self._seen:
-            self._seen = True
-            n_bad = int((~torch.isfinite(scores)).any(dim=-1).sum())
-            if n_bad:
-                raise BackendError(
-                    f"The first logits of {n_bad} of {len(scores)} questions are not finite in {self._dtype} on "
-                    f"{self._device}. Use bfloat16 or float32; if it is one of them, the checkpoint is damaged."
-                )
-        return scores
-
-
-def _decoding(generation: Generation, *, own: Any, tokenizer: Any) -> Any:
-    """A generation configuration with every field that decides an answer, and the checkpoint's token ids only."""
-    sampling = {
-        # `generate` would put its own top_k of 50 where we leave None; these values switch each restriction off.
-        "temperature": 1.0 if generation.temperature is None else generation.temperature,
-        "top_p": 1.0 if generation.top_p is None else generation.top_p,
-        "top_k": 0 if generation.top_k is None else generation.top_k,
-    }
-    stop = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
-    if stop is None or tokenizer.pad_token_id is None:
-        raise BackendError(
-            "The checkpoint's tokenizer names no stop token or no padding token: no answer would end, or none could "
-            "stand in a batch. Set eos_token and pad_token in its files."
-        )
-    return transformers.GenerationConfig(
-        max_new_tokens=generation.max_new_tokens,
-        do_sample=generation.do_sample,
-        num_beams=generation.num_beams,
-        repetition_penalty=generation.repetition_penalty,
-        use_cache=True,
-        bos_token_id=own.bos_token_id,
-        eos_token_id=stop,
-        pad_token_id=tokenizer.pad_token_id,
-        **(sampling if generation.do_sample else {}),
-    )
-
-
-def _until_stop(row: Sequence[int], stop_ids: frozenset[int]) -> list[int]:
-    ends = [position for position, token in enumerate(row) if token in stop_ids]
-    return list(row[: ends[0] + 1]) if ends else list(row)
-
-
-def _name(dtype: Any) -> str:
-    return str(dtype).removeprefix("torch.")

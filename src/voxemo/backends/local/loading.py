@@ -6,7 +6,7 @@ that the checkpoint lacks, a chat template that drops the audio or the text, lim
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from safetensors import SafetensorError
 
 from voxemo.audio.load import SAMPLE_RATE_HZ
+from voxemo.backends.base import Question
 from voxemo.backends.local.clips import n_samples
 from voxemo.backends.local.families import FAMILIES, find_family
 from voxemo.backends.local.families.base import Family
@@ -28,6 +29,8 @@ from voxemo.core.errors import BackendError, listing
 
 DTYPES = ("bfloat16", "float16", "float32")
 PROMPT_MARK = "{prompt}"
+MISSING_LIBRARY = re.compile(r"requires the (\S+) library")
+"""How transformers names a library that it does not find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,29 +57,66 @@ def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_
     Raises:
         BackendError: it cannot be loaded, or differs from the card.
     """
-    _check_versions()
     family = find_family(card.family, model_id=card.model_id)
+    model, processor = load_checkpoint(
+        card,
+        device=device,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        choose_class=lambda config: _check_architecture(card, family, config.architectures or []),
+    )
+    _check_limits(card, family, processor)
+    frame = _prompt_frame(card, processor)
+    return LoadedModel(family=family, model=model, processor=processor, prompt_frame=frame)
+
+
+def load_checkpoint(
+    card: ModelCard,
+    *,
+    device: str | None,
+    dtype: str | None,
+    trust_remote_code: bool,
+    choose_class: Callable[[Any], str],
+    read_processor: Callable[[str, Any, Mapping[str, Any]], Any] | None = None,
+) -> tuple[Any, Any]:
+    """A checkpoint's model, in evaluation mode with all its weights, and its processor for audio at 16 kHz.
+
+    Args:
+        card: as for `load_model`.
+        device: as for `load_model`.
+        dtype: as for `load_model`.
+        trust_remote_code: as for `load_model`.
+        choose_class: name of the transformers class to load, given the checkpoint's configuration. Raises BackendError
+            where the checkpoint is not what the card declares.
+        read_processor: makes the processor of a repository, given the configuration and where to read;
+            ``AutoProcessor`` when None.
+
+    Raises:
+        BackendError: it cannot be loaded, or differs from the card.
+    """
+    _check_versions()
     _check_card(card)
     # Before the weights, so that a wrong word does not cost a minute of loading.
     target, weights_dtype = _device(device), _dtype(dtype or card.dtype)
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
     place: dict[str, Any] = {"revision": card.revision, "trust_remote_code": trust_remote_code}
-    repository = _repository(card)
+    repository = find_repository(card)
     try:
         config = transformers.AutoConfig.from_pretrained(repository, **place)
-        _check_architecture(card, family, config.architectures or [])
-        model, loading = getattr(transformers, family.architecture).from_pretrained(
+        model, loading = getattr(transformers, choose_class(config)).from_pretrained(
             repository, dtype=weights_dtype, output_loading_info=True, **place
         )
         model = model.to(target).eval()
-        processor = transformers.AutoProcessor.from_pretrained(repository, **place)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as cause:
+        if read_processor is None:
+            processor = transformers.AutoProcessor.from_pretrained(repository, **place)
+        else:
+            processor = read_processor(repository, config, place)
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as cause:
         raise BackendError(_why_not_loaded(card, cause)) from cause
     _check_weights(card, loading)
-    _check_limits(card, family, processor)
-    frame = _prompt_frame(card, processor)
-    return LoadedModel(family=family, model=model, processor=processor, prompt_frame=frame)
+    _check_sampling_rate(card, processor)
+    return model, processor
 
 
 def render_chat(processor: Any, prompt: str) -> str:
@@ -84,6 +124,14 @@ def render_chat(processor: Any, prompt: str) -> str:
     content = [{"type": "audio"}, {"type": "text", "text": prompt}]
     chat = [{"role": "user", "content": content}]
     return str(processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+
+def prompt_holds_placeholder(question: Question, placeholder: str, *, model_id: str) -> BackendError:
+    """The error about a prompt with a word that the model takes for audio."""
+    return BackendError(
+        f"The prompt of variant {question.variant_id!r} holds {placeholder!r}, which {model_id} takes for audio. Write "
+        "the prompt without it."
+    )
 
 
 # --- before loading ----------------------------------------------------------------------------------------------
@@ -120,7 +168,12 @@ def _check_card(card: ModelCard) -> None:
         )
 
 
-def _repository(card: ModelCard) -> str:
+def find_repository(card: ModelCard) -> str:
+    """Where a card's checkpoint is: a folder on this machine, or a hub id.
+
+    Raises:
+        BackendError: the card names none, or a folder that is not there.
+    """
     if card.repository is None:
         raise BackendError(f"The card of {card.model_id!r} names no repository. Set it to a hub id or to a folder.")
     if card.repository.startswith(IN_PACKAGE):
@@ -158,10 +211,10 @@ def _device(name: str | None) -> Any:
 # --- after loading -----------------------------------------------------------------------------------------------
 
 
-def _check_architecture(card: ModelCard, family: Family, found: list[str]) -> None:
+def _check_architecture(card: ModelCard, family: Family, found: list[str]) -> str:
     declared = card.architecture or family.architecture
     if found == [family.architecture] == [declared]:
-        return
+        return declared
     fitting = [other.family_id for other in FAMILIES.values() if [other.architecture] == found and other != family]
     hint = f"Set family = {fitting[0]!r} on the card" if fitting else "Correct the card"
     raise BackendError(
@@ -174,7 +227,11 @@ def _check_architecture(card: ModelCard, family: Family, found: list[str]) -> No
 def _why_not_loaded(card: ModelCard, cause: Exception) -> str:
     lines = str(cause).strip().splitlines()
     said = lines[0].rstrip(".") if lines else repr(cause)
-    if isinstance(cause, torch.cuda.OutOfMemoryError):
+    needed = list(dict.fromkeys(MISSING_LIBRARY.findall(str(cause))))
+    if isinstance(cause, ImportError) and needed:
+        said = f"its class in transformers needs {listing(needed)}, not installed here"
+        step = "Install what is missing, in the version made for this torch, or ask the model through a server."
+    elif isinstance(cause, torch.cuda.OutOfMemoryError):
         step = "Use a device with more free memory, or a smaller dtype."
     elif "trust_remote_code" in str(cause):
         step = "It brings its own code. Read that code, then pass trust_remote_code, or take another repository."
@@ -197,12 +254,17 @@ def _check_weights(card: ModelCard, loading: Mapping[str, Any]) -> None:
         )
 
 
-def _check_limits(card: ModelCard, family: Family, processor: Any) -> None:
-    rate_hz = processor.feature_extractor.sampling_rate
+def _check_sampling_rate(card: ModelCard, processor: Any) -> None:
+    # Some processors call their feature extractor so, others not.
+    extractor = getattr(processor, "feature_extractor", None) or getattr(processor, "audio_processor", None)
+    rate_hz = getattr(extractor, "sampling_rate", None)
     if rate_hz != SAMPLE_RATE_HZ:
         raise BackendError(
             f"The checkpoint {card.repository!r} wants audio at {rate_hz} Hz; this backend gives {SAMPLE_RATE_HZ} Hz."
         )
+
+
+def _check_limits(card: ModelCard, family: Family, processor: Any) -> None:
     longest_s = family.longest_s(processor)
     if card.audio.max_s is None or card.audio.max_s > longest_s:
         declared = "no limit" if card.audio.max_s is None else f"{card.audio.max_s:g} s"

@@ -23,6 +23,8 @@ N_RISING = 100
 CLIPS_TOGETHER = 64
 BATCHES_DRAWN_TOGETHER = 16
 IGNORED = -100
+ROUND = 64
+"""Widths are rounded up to this: a processor makes a kernel for every new shape, which takes time and memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +127,7 @@ def dialogue_loss(
 
     Rows are filled up on the right: nothing that is kept can look there.
     """
-    width = max(map(len, dialogues))
+    width = -(-max(map(len, dialogues)) // ROUND) * ROUND
     tokens = torch.zeros(len(dialogues), width, dtype=torch.long)
     targets = torch.full((len(dialogues), width), IGNORED)
     for row, one in enumerate(dialogues):

@@ -33,7 +33,7 @@ from voxemo.demo.tiny.tokenizer import train_tokenizer
 LOGGER = logging.getLogger(__name__)
 TRAINING_RECORD = "training.json"
 HEARING = Schedule(n_steps=4000, batch_size=32, peak=1e-3)
-ANSWERING = Schedule(n_steps=3200, batch_size=48, peak=2e-3)
+ANSWERING = Schedule(n_steps=2700, batch_size=32, peak=1.6e-3)
 SAID_EVERY = 100
 """Steps between two lines of progress."""
 
