@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,7 +17,6 @@ from typing import Any
 import pytest
 
 import ray_toy
-from file_host import free_port
 from toy import make, planned
 from voxemo.cluster import on_ray
 from voxemo.cluster.on_ray import infer_on_ray
@@ -178,9 +178,15 @@ def test_ctrl_c_ends_every_worker_and_keeps_what_was_answered(
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "nonsense"], ids=["nobody listens", "no address"])
 def test_an_address_without_a_cluster_is_named(workspace: Workspace, address: str) -> None:
-    address = address.format(port=free_port())
+    # Taken, so that nobody else can listen there.
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    address = address.format(port=taken.getsockname()[1])
 
-    with pytest.raises(RunError, match=re.escape(f"There is no Ray cluster to be had at {address!r} (")) as caught:
+    with (
+        taken,
+        pytest.raises(RunError, match=re.escape(f"There is no Ray cluster to be had at {address!r} (")) as caught,
+    ):
         infer_on_ray(workspace, planned(workspace, forms=("hard",)), address=address)
 
     assert "`ray start --head`" in str(caught.value)

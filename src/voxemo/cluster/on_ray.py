@@ -11,11 +11,11 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -31,6 +31,8 @@ from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
 from voxemo.store.journal import Journal, JournalGrowth, read_journal
 from voxemo.store.layout import RunPaths, Workspace
+
+Name = TypeVar("Name")
 
 MOMENT_S = 1.0
 """How long to wait for news before looking at nodes and journals again."""
@@ -76,7 +78,8 @@ def infer_on_ray(
         import ray
     except ModuleNotFoundError as cause:
         raise MissingDependency("Asking on a cluster", package="ray", extra="ray") from cause
-    workspace, run = Workspace(workspace.root.resolve()), run.resolve()
+    # Links are kept: what a shared disk is called may be one on every node, where it lies need not be.
+    workspace, run = Workspace(workspace.root.absolute()), run.absolute()
     responses = RunPaths(run).responses
     manifest, plan = check_plan(run)
     # Here, so that a wrong workspace is found before any worker starts.
@@ -102,9 +105,7 @@ def infer_on_ray(
                 work = hand_out(cut(pending, max(1, crew.room())), crew, n_answers=n_answers)
     after = _settled(responses, set(pending["request_id"])) if pending.height else before
     new = [response for name, response in after.responses.items() if name not in before.responses]
-    seconds: dict[int, float] = {}
-    for worker, result in work.results:
-        seconds[worker] = seconds.get(worker, 0.0) + result.seconds
+    seconds = _sums((worker, result.seconds) for worker, result in work.results)
     return InferResult(
         run=run,
         n_planned=requests.height,
@@ -117,8 +118,16 @@ def infer_on_ray(
         damaged=after.damaged,
         # They ask at the same time: that of the worker that asked longest.
         seconds=max(seconds.values(), default=0.0),
+        stages_s=_sums(stage for _, result in work.results for stage in result.stages_s.items()),
         lost_workers=work.lost,
     )
+
+
+def _sums(pairs: Iterable[tuple[Name, float]]) -> dict[Name, float]:
+    sums: dict[Name, float] = {}
+    for name, value in pairs:
+        sums[name] = sums.get(name, 0.0) + value
+    return sums
 
 
 @contextmanager
@@ -129,8 +138,8 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         try:
             _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-        # ImportError: ray:// needs more of Ray than is installed.
         except (OSError, RuntimeError, ValueError, ImportError) as cause:
+            # ImportError: ray:// addresses need more of Ray than may be installed.
             why = str(cause).rstrip(".")
             raise RunError(
                 f"There is no Ray cluster to be had at {address!r} ({why}). Start one with `ray start --head` and "
