@@ -53,6 +53,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/corpora.py
 	$(BIN)/python bench/probing.py
 	$(BIN)/python bench/demo_model.py
+	$(BIN)/python bench/engine.py
 
 clean:
 	rm -rf $(VENV) demo-workspace

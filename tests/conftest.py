@@ -1,6 +1,7 @@
 """Fixtures that many tests share."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ __all__ = ["evidence", "toy_workspace", "workspace"]
 # Shared machines pause; a law is about what holds, never about how long it takes.
 settings.register_profile("voxemo", deadline=None)
 settings.load_profile("voxemo")
+
+# librosa compiles functions at their first call and keeps them on disk. Two test processes that write and read the same
+# files at the same time can crash, so each has its own.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"numba-{os.getuid()}-{worker}")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
