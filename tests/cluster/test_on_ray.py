@@ -56,6 +56,8 @@ def cluster() -> Iterator[Any]:
     """A head that holds no worker, and two nodes for one worker each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Else Ray looks for a token in the home folder.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
         # Workers are processes of their own; pytest alone knows where the tests' modules are.
         patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), *sys.path]))
         # Here, as everywhere: Ray reads the environment when it is imported.
