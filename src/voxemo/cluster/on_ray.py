@@ -138,8 +138,8 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         try:
             _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-        except (OSError, RuntimeError, ValueError, ImportError) as cause:
-            # ImportError: ray:// addresses need more of Ray than may be installed.
+        except (ray.exceptions.RayError, OSError, RuntimeError, ValueError, ImportError) as cause:
+            # ImportError: ray:// addresses need more of Ray than may be installed. RayError: a wrong token.
             why = str(cause).rstrip(".")
             raise RunError(
                 f"There is no Ray cluster to be had at {address!r} ({why}). Start one with `ray start --head` and "
