@@ -34,7 +34,7 @@ from voxemo.steps.demo import BATCH_SIZE, CORPUS, MODEL, run_demo
 from voxemo.steps.parse import read_response
 from voxemo.steps.plan import PlanOptions
 from voxemo.steps.prepare import prepare_corpus
-from voxemo.steps.run import run_line
+from voxemo.steps.study import StudyRun, run_study
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.tables import PLAN, read_table
@@ -254,12 +254,10 @@ def show_real_speech(evidence: Path, folder: Path) -> None:
     for corpus, place in REAL.items():
         workspace = Workspace(folder / "workspace")
         prepare_corpus(workspace, corpus, evidence / "audio" / place, partial=True)
-        result = run_line(
+        (result,) = run_study(
             workspace,
             folder / "runs",
-            corpus=corpus,
-            model=MODEL,
-            options=PlanOptions(forms=("hard",)),
+            [StudyRun(corpus=corpus, model=MODEL, options=PlanOptions(forms=("hard",)))],
             backend_options={"batch_size": BATCH_SIZE},
             bar=lambda title, unit: progress(title, unit=unit, quiet=True),
         )

@@ -320,7 +320,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
             backend.answer(questions)
     else:
         assert said(backend.answer(questions)) == expected
-        assert backend.effective()["batches_halved_for_memory"] == n_halved
+        assert backend.effective()["batches_halved_since_loading"] == n_halved
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------

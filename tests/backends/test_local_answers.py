@@ -263,7 +263,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
     assert said(backend.answer(questions)) == expected
     assert sizes[:3] == [7, 4, 2]
     assert sum(size for size in sizes if size <= 2) == 7
-    assert backend.effective()["batches_halved_for_memory"] == 2
+    assert backend.effective()["batches_halved_since_loading"] == 2
 
 
 def test_one_question_that_does_not_fit_is_an_error_that_names_the_clip(

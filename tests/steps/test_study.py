@@ -12,9 +12,10 @@ from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
 from voxemo.core.errors import NotPrepared, RunError
 from voxemo.core.types import Generation
+from voxemo.steps.kept_backend import KeptBackend
 from voxemo.steps.plan import PlanOptions
 from voxemo.steps.prepare import Progress, prepare_corpus
-from voxemo.steps.study import KeptBackend, StudyRun, read_study, run_study
+from voxemo.steps.study import StudyRun, read_study, run_study
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.manifest import read_manifest
@@ -103,6 +104,15 @@ def test_other_settings_load_the_model_again() -> None:
     assert kept(card, Generation(), batch_size=8) is not first
     kept(card, Generation(max_new_tokens=9), batch_size=8)
     assert len(maker.made) == 3
+
+
+def test_a_served_model_counts_tokens_and_cost_anew_for_every_run() -> None:
+    maker = Maker()
+    kept = KeptBackend(maker)
+    served = lookup.model_card("scripted").model_copy(update={"backend": "endpoint"})
+
+    assert kept(served, Generation()) is not kept(served, Generation())
+    assert len(maker.made) == 2
 
 
 def test_a_study_file_is_every_corpus_with_every_model_of_each_table(tmp_path: Path) -> None:

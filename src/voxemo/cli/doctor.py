@@ -38,6 +38,8 @@ app = typer.Typer(help="What this machine can run, and whether a model hears.", 
 def doctor(context: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """Say what this machine can run, and what is missing."""
     if context.invoked_subcommand is not None:
+        if workspace is not None or as_json:
+            raise typer.BadParameter(f"Options of `doctor {context.invoked_subcommand}` stand behind it.")
         return
     from voxemo.steps.machine import inspect_machine
 
@@ -51,7 +53,9 @@ def doctor(context: typer.Context, workspace: WorkspaceOption = None, as_json: J
         say("")
         say("Not installed, and needed for:")
         for extra, purpose in found.missing:
-            say(f"  {purpose}: pip install 'voxemo[{extra}]'")
+            say(f"  {purpose}: the extra {extra!r}")
+        extras = ",".join(extra for extra, _ in found.missing)
+        say(f'In a checkout: pip install -c constraints.txt -e ".[{extras}]"')
 
 
 @app.command("hearing")

@@ -57,7 +57,23 @@ StudyOption = Annotated[
 ]
 
 
+IN_STUDY = (
+    "corpus",
+    "model",
+    "split",
+    "form",
+    "prompt",
+    "fold",
+    "label_source",
+    "limit",
+    "max_new_tokens",
+    "audio",
+)
+"""Options that a study file has by the same names; given beside one, they would say two things."""
+
+
 def run(
+    context: typer.Context,
     corpus: CorpusOption = None,
     model: ModelOption = None,
     study: StudyOption = None,
@@ -86,8 +102,12 @@ def run(
     from voxemo.steps.study import StudyRun, read_study, run_study
 
     if study is not None:
-        if corpus is not None or model is not None:
-            raise typer.BadParameter("--study says itself which corpora and models to run; give one or the other.")
+        given = [name for name in IN_STUDY if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+        if given:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise typer.BadParameter(
+                f"What to run stands in the study file: write there what {flags} should say, or leave out --study."
+            )
         asked = read_study(study)
     elif corpus is None or model is None:
         raise typer.BadParameter("Say what to run: --corpus and --model, or --study FILE.")

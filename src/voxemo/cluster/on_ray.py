@@ -4,7 +4,6 @@ Actors, not tasks: a task that used a GPU ends its process, and the next one wou
 answered lies in the run folder alone; nothing of it travels through Ray, so that no loss can lose it.
 """
 
-import gc
 import logging
 import os
 import platform
@@ -22,11 +21,9 @@ import polars as pl
 from voxemo.backends.base import Backend
 from voxemo.backends.registry import create_backend
 from voxemo.cluster.shares import News, Share, Work, cut, hand_out, room_for, worker_needs
-from voxemo.core.cards import ModelCard
 from voxemo.core.errors import MissingDependency, RunError, VoxEmoError
-from voxemo.core.types import Generation
-from voxemo.steps.fold_models import SERVED_BACKENDS
 from voxemo.steps.infer import InferResult, infer_run, run_utterances
+from voxemo.steps.kept_backend import KeptBackend
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
 from voxemo.store.journal import Journal, JournalGrowth, read_journal
@@ -296,27 +293,3 @@ class Worker:
             )
         except VoxEmoError as error:
             return error
-
-
-class KeptBackend:
-    """Makes a card's backend once and gives it again. Holds one at a time, as a GPU does.
-
-    Args:
-        make: makes the backend of a card.
-    """
-
-    def __init__(self, make: Callable[..., Backend]) -> None:
-        self._make = make
-        self._card_sha256: str | None = None
-        self._backend: Backend | None = None
-
-    def __call__(self, card: ModelCard, generation: Generation, **options: Any) -> Backend:
-        """The backend of a card; generation and options are those of one run, the same for every call."""
-        # A served model is not loaded here, and its record of tokens and cost counts from when it was made.
-        if self._backend is None or card.sha256() != self._card_sha256 or card.backend in SERVED_BACKENDS:
-            self._backend = None
-            # A model's own cycles would keep its memory while the next one is loaded.
-            gc.collect()
-            self._backend = self._make(card, generation, **options)
-            self._card_sha256 = card.sha256()
-        return self._backend

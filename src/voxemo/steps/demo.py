@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from voxemo.steps.prepare import prepare_corpus
-from voxemo.steps.run import ProgressBar, RunResult, run_line
+from voxemo.steps.run import ProgressBar, RunResult
+from voxemo.steps.study import StudyRun, run_study
 from voxemo.store.layout import Workspace
 
 CORPUS = "demo"
@@ -22,12 +23,12 @@ def run_demo(folder: Path, *, bar: ProgressBar) -> RunResult:
     workspace = Workspace(folder / "workspace")
     with bar("reading audio", "clips") as on_progress:
         prepare_corpus(workspace, CORPUS, on_progress=on_progress)
-    return run_line(
+    (result,) = run_study(
         workspace,
         folder / "runs",
-        corpus=CORPUS,
-        model=MODEL,
+        [StudyRun(corpus=CORPUS, model=MODEL)],
         backend_options={"batch_size": BATCH_SIZE},
         command="voxemo demo",
         bar=bar,
     )
+    return result

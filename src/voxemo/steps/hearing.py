@@ -26,7 +26,7 @@ from voxemo.steps.infer import infer_run, run_utterances
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import check_plan, deafened_plan
 from voxemo.steps.prepare import Progress
-from voxemo.steps.questions import Questions, open_backend
+from voxemo.steps.questions import QuestionMaker, open_backend
 from voxemo.steps.score import score_run
 from voxemo.store.files import write_json
 from voxemo.store.layout import RunPaths, Workspace
@@ -121,7 +121,7 @@ def check_hearing(
         if on_progress:
             on_progress(done, len(AUDIO_CONDITIONS))
         names = [row["utterance_id"] for row in rows]
-        maker = Questions(workspace, manifest, utterances, asked=names, condition=condition)
+        maker = QuestionMaker(workspace, manifest, utterances, asked=names, condition=condition)
         answers[condition] = ask_all(backend, [maker.of(row) for row in rows])
         if condition == "clean":
             count = _count_tokens(backend, maker.of(rows[0]), card.audio)

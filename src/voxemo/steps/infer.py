@@ -19,7 +19,7 @@ from voxemo.core.ids import sha256_text
 from voxemo.core.types import Response, Utterance
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
-from voxemo.steps.questions import Questions, load_ahead, open_backend
+from voxemo.steps.questions import QuestionMaker, load_ahead, open_backend
 from voxemo.store.files import write_json
 from voxemo.store.journal import JournalWriter, read_journal
 from voxemo.store.layout import RunPaths, Workspace
@@ -117,7 +117,7 @@ def infer_run(
 
     started = datetime.now(UTC)
     cards = {card.sha256(): card for card in manifest.model_cards.values()}
-    maker = Questions(workspace, manifest, utterances, asked=requests["utterance_id"].unique())
+    maker = QuestionMaker(workspace, manifest, utterances, asked=requests["utterance_id"].unique())
     transient: list[str] = []
     n_answered = done = len(unusable)
     n_replaced = 0

@@ -21,7 +21,7 @@ from voxemo.steps.infer import run_utterances
 from voxemo.steps.parse import read_response
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
-from voxemo.steps.questions import Questions, open_backend
+from voxemo.steps.questions import QuestionMaker, open_backend
 from voxemo.store.files import write_json
 from voxemo.store.layout import RunPaths, Workspace
 
@@ -104,7 +104,7 @@ def check_parity(
             "to be compared with the model's `generate`."
         )
     rows = _rows_to_ask(plan.filter(pl.col("model_sha256") == card.sha256()), n_clips)
-    maker = Questions(workspace, manifest, utterances, asked={row["utterance_id"] for row in rows})
+    maker = QuestionMaker(workspace, manifest, utterances, asked={row["utterance_id"] for row in rows})
     questions = [maker.of(row) for row in rows if utterances[row["utterance_id"]].unusable_reason is None]
     told = on_progress or (lambda done, total: None)
 

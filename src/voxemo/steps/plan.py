@@ -145,14 +145,7 @@ def deafened_plan(run: Path, condition: AudioCondition) -> Path:
         asked = {name: row[name] for name in content} | {"audio_condition": condition}
         rows.append({**row, **asked, "request_id": request_id(asked, manifest.generation)})
     changed = frame(rows, PLAN)
-    plan_hash = plan_sha256(
-        changed,
-        split_sha256=manifest.split.split_sha256,
-        utterances_sha256=manifest.utterances_sha256,
-        label_source=manifest.label_source,
-        label_names=manifest.label_names,
-        generation=manifest.generation,
-    )
+    plan_hash = _hash_under(manifest, changed)
     card = next(iter(manifest.model_cards.values()))
     commit, dirty = git_state()
     deaf = manifest.model_copy(
@@ -315,6 +308,17 @@ def plan_sha256(
     return sha256_lines([canonical_json(header), *("\t".join(map(str, row)) for row in rows)])
 
 
+def _hash_under(manifest: RunManifest, table: pl.DataFrame) -> str:
+    return plan_sha256(
+        table,
+        split_sha256=manifest.split.split_sha256,
+        utterances_sha256=manifest.utterances_sha256,
+        label_source=manifest.label_source,
+        label_names=manifest.label_names,
+        generation=manifest.generation,
+    )
+
+
 def check_plan(run: Path) -> tuple[RunManifest, pl.DataFrame]:
     """Read a run's manifest and plan, and refuse them if either was changed.
 
@@ -323,14 +327,7 @@ def check_plan(run: Path) -> tuple[RunManifest, pl.DataFrame]:
     """
     manifest = read_manifest(run)
     table = read_table(RunPaths(run).plan, PLAN)
-    found = plan_sha256(
-        table,
-        split_sha256=manifest.split.split_sha256,
-        utterances_sha256=manifest.utterances_sha256,
-        label_source=manifest.label_source,
-        label_names=manifest.label_names,
-        generation=manifest.generation,
-    )
+    found = _hash_under(manifest, table)
     changed = []
     if found != manifest.plan_sha256:
         changed.append(f"the plan's hash is {found[:8]}, the manifest says {manifest.plan_sha256[:8]}")

@@ -82,7 +82,7 @@ def open_backend(
     return make_backend(card.model_copy(update=dict(changes)), Generation(**manifest.generation), **options)
 
 
-class Questions:
+class QuestionMaker:
     """What stays the same while a run is being answered: prompts, labels, and where the audio lies.
 
     Args:

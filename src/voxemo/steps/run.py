@@ -1,4 +1,4 @@
-"""The whole line on one machine: train what is missing, plan, ask, read, score."""
+"""The whole line on one machine: train what is missing and plan; then ask, read and score."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -34,32 +34,6 @@ class RunResult:
     infer: InferResult
     parse: ParseResult
     score: ScoreResult
-
-
-def run_line(
-    workspace: Workspace,
-    runs: Path,
-    *,
-    corpus: str,
-    model: str,
-    split_id: str = "protocol",
-    options: PlanOptions | None = None,
-    backend_options: dict[str, Any] | None = None,
-    command: str | None = None,
-    bar: ProgressBar,
-    on_plan: Callable[[Path], None] = lambda run: None,
-    resamples: int = 1000,
-) -> RunResult:
-    """Plan, ask, read and score one model on one prepared corpus; again, it goes on where it stopped.
-
-    Raises:
-        VoxEmoError: as the steps do; RunError when requests could not be asked.
-    """
-    run = plan_line(
-        workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command, bar=bar
-    )
-    on_plan(run)
-    return finish_run(workspace, run, backend_options=backend_options, bar=bar, resamples=resamples)
 
 
 def plan_line(

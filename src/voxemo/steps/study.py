@@ -1,9 +1,8 @@
 """Many runs in one go: corpora times models, each model loaded once."""
 
-import gc
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from voxemo.backends.base import Backend
 from voxemo.backends.registry import create_backend
-from voxemo.core.cards import Document, ModelCard, Text
+from voxemo.core.cards import Document, Text
 from voxemo.core.errors import RunError
 from voxemo.core.types import AudioCondition, Form, Generation, LabelSource
+from voxemo.steps.kept_backend import KeptBackend
 from voxemo.steps.plan import PlanOptions
 from voxemo.steps.run import ProgressBar, RunResult, finish_run, plan_line
 from voxemo.store.layout import Workspace
@@ -48,8 +48,8 @@ class StudyRun:
 
     corpus: str
     model: str
-    split_id: str
-    options: PlanOptions
+    split_id: str = "protocol"
+    options: PlanOptions = field(default_factory=PlanOptions)
 
 
 def read_study(path: Path) -> list[StudyRun]:
@@ -89,26 +89,6 @@ def part_runs(part: StudyPart) -> list[StudyRun]:
         for model in part.model
         for corpus in part.corpus
     ]
-
-
-class KeptBackend:
-    """Makes backends, and keeps the last one for the next run of the same model under the same settings."""
-
-    def __init__(self, make_backend: Callable[..., Backend] = create_backend) -> None:
-        self._make = make_backend
-        self._key: tuple[str, Generation, str] | None = None
-        self._backend: Backend | None = None
-
-    def __call__(self, card: ModelCard, generation: Generation, **options: Any) -> Backend:
-        """Load the model of a card, or give the one that is loaded."""
-        key = card.sha256(), generation, repr(sorted(options.items()))
-        if self._backend is None or key != self._key:
-            # Before the next one is loaded: two models rarely fit beside each other.
-            self._key = self._backend = None
-            gc.collect()
-            self._backend = self._make(card, generation, **options)
-            self._key = key
-        return self._backend
 
 
 def run_study(

@@ -32,8 +32,8 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if end > self._store_keys.shape[-2]:
-            self._store_keys = _grown(self._store_keys, start, end + ROOM)
-            self._store_values = _grown(self._store_values, start, end + ROOM)
+            self._store_keys = grown(self._store_keys[..., :start, :], end + ROOM)
+            self._store_values = grown(self._store_values[..., :start, :], end + ROOM)
         self._store_keys[..., start:end, :] = key_states
         self._store_values[..., start:end, :] = value_states
         self.keys, self.values = self._store_keys[..., :end, :], self._store_values[..., :end, :]
@@ -44,10 +44,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.keys, self.values = self._store_keys[..., :max_length, :], self._store_values[..., :max_length, :]
 
 
-def _grown(store: torch.Tensor, n_used: int, n_tokens: int) -> torch.Tensor:
-    grown = store.new_empty(*store.shape[:-2], n_tokens, store.shape[-1])
-    grown[..., :n_used, :] = store[..., :n_used, :]
-    return grown
+def grown(store: torch.Tensor, n_tokens: int) -> torch.Tensor:
+    """The same keys or values with room for more tokens, shape (n_rows, n_heads, n_tokens, head_dim); zeros beyond."""
+    larger = store.new_zeros(*store.shape[:-2], n_tokens, store.shape[-1])
+    larger[..., : store.shape[-2], :] = store
+    return larger
 
 
 def empty_cache(n_layers: int) -> Any:

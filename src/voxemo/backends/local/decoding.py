@@ -128,7 +128,7 @@ class Decoding:
             "device_name": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else None,
             "attention": model.config._attn_implementation,
             "batch_size": batch_size,
-            "batches_halved_for_memory": n_halved,
+            "batches_halved_since_loading": n_halved,
             "padding_side": "left",
             "generation": {
                 name: value

@@ -25,12 +25,12 @@ try:
     import torch
 
     from voxemo.backends.local.cache import empty_cache, rows_of
-    from voxemo.backends.local.decoder import Answer, Decoder, Read
     from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing
     from voxemo.backends.local.loading import load_model, prompt_holds_placeholder, render_chat
     from voxemo.backends.local.memory import check_room
+    from voxemo.backends.local.row_decoder import Answer, Read, RowDecoder
 except ModuleNotFoundError as missing:
     raise MissingDependency("The local backend", package=str(missing.name), extra="hf") from missing
 
@@ -194,7 +194,7 @@ class LocalBackend:
     def _answer_rows(
         self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response], *, n_rows: int
     ) -> None:
-        decoder: Decoder[_Row] = Decoder(
+        decoder: RowDecoder[_Row] = RowDecoder(
             self._model,
             n_rows=n_rows,
             stop_ids=self._decoding.stop_ids,

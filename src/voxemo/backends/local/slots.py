@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
+from voxemo.backends.local.cache import grown
+
 STEP = 64
 """Tokens that all rows grow by when the longest is full."""
 
@@ -113,7 +115,7 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
 
     def grow(self, capacity: int) -> None:
         if self.is_initialized:
-            self.keys, self.values = (_grown(part, capacity) for part in (self.keys, self.values))
+            self.keys, self.values = (grown(part, capacity) for part in (self.keys, self.values))
 
     def keep(self, places: torch.Tensor) -> None:
         self.keys, self.values = self.keys[places], self.values[places]
@@ -127,9 +129,3 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
         self.values[rows, :, self._slots.lengths] = value_states[:, :, 0]
         visible = self._slots.visible
         return self.keys[:, :, :visible], self.values[:, :, :visible]
-
-
-def _grown(store: torch.Tensor, capacity: int) -> torch.Tensor:
-    grown = store.new_zeros(*store.shape[:2], capacity, store.shape[-1])
-    grown[:, :, : store.shape[2]] = store
-    return grown

@@ -43,7 +43,7 @@ class Read:
     """Output of the last layer at the last token, shape (n_rows, width)."""
 
 
-class Decoder(Generic[Item]):
+class RowDecoder(Generic[Item]):
     """Writes answers with a language model.
 
     Args:

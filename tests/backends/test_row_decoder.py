@@ -12,8 +12,8 @@ import transformers
 
 from tiny_checkpoints import BUILDERS, tiny_card
 from voxemo.backends.base import Question
-from voxemo.backends.local.decoder import Decoder
 from voxemo.backends.local.engine import LocalBackend, create
+from voxemo.backends.local.row_decoder import RowDecoder
 from voxemo.core.types import Generation
 
 LONGEST = 24
@@ -105,13 +105,13 @@ def test_looking_less_often_changes_no_answer(
     folder = stopping(checkpoints[family_id], family_id, tmp_path, questions)
     backend = create(tiny_card(folder, family_id), Generation(max_new_tokens=LONGEST), batch_size=4, device="cpu")
     expected = lengths(backend, questions)
-    begin = Decoder.__init__
+    begin = RowDecoder.__init__
 
     def begin_unseen(self: Any, *given: Any, **options: Any) -> None:
         begin(self, *given, **options)
         self._n_unseen = 8
 
-    monkeypatch.setattr(Decoder, "__init__", begin_unseen)
+    monkeypatch.setattr(RowDecoder, "__init__", begin_unseen)
 
     assert lengths(backend, questions) == expected
 
@@ -122,14 +122,14 @@ def test_rows_are_refilled_and_given_up_at_the_end(
     folder = stopping(checkpoints["qwen2-audio"], "qwen2-audio", tmp_path, questions)
     card = tiny_card(folder, "qwen2-audio")
     backend = create(card, Generation(max_new_tokens=LONGEST), batch_size=4, device="cpu")
-    step, rows, active = Decoder._step, [], []
+    step, rows, active = RowDecoder._step, [], []
 
     def noted(self: Any, given: torch.Tensor) -> torch.Tensor:
         rows.append(len(given))
         active.append(int(given.sum()))
         return step(self, given)
 
-    monkeypatch.setattr(Decoder, "_step", noted)
+    monkeypatch.setattr(RowDecoder, "_step", noted)
     found = lengths(backend, questions)
 
     n_tokens = sum(n or 0 for _, n, _ in found.values())
