@@ -20,13 +20,13 @@ SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
 """Recorded even when off: a checkpoint's own values for them are what greedy decoding must not meet."""
 
 
-def check_generation(generation: Generation, *, batch_size: int) -> None:
+def check_generation(generation: Generation, *, batch_size: int | None) -> None:
     """Refuse settings under which answers could not be had, or not be had again.
 
     Raises:
         BackendError: no question in a batch, or sampling without a seed.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise BackendError(f"The batch size must be 1 or more, not {batch_size}.")
     if generation.do_sample and generation.seed is None:
         raise BackendError("Sampling was asked for without a seed, so that no answer could be had again. Give a seed.")

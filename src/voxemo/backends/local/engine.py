@@ -24,13 +24,14 @@ from voxemo.core.types import Generation, Response
 try:
     import torch
 
-    from voxemo.backends.local.cache import empty_cache, rows_of
+    from voxemo.backends.local.cache import rows_of
     from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing
     from voxemo.backends.local.loading import load_model, prompt_holds_placeholder, render_chat
-    from voxemo.backends.local.memory import check_room
-    from voxemo.backends.local.row_decoder import Answer, Read, RowDecoder
+    from voxemo.backends.local.memory import check_room, plan_room
+    from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
+    from voxemo.backends.local.row_decoder import Answer, RowDecoder
 except ModuleNotFoundError as missing:
     raise MissingDependency("The local backend", package=str(missing.name), extra="hf") from missing
 
@@ -41,7 +42,7 @@ def create(
     *,
     device: str | None = None,
     dtype: str | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     trust_remote_code: bool = False,
 ) -> "LocalBackend | GenericBackend":
     """Load the model that a card names: `LocalBackend`, or `GenericBackend` where the engine does not reach.
@@ -54,6 +55,8 @@ def create(
     )
 
 
+CLIPS_TOGETHER = 48
+"""Clips heard and read together, prompt by prompt: more would save little and hold their keys and values for longer."""
 SILENCE_S = 2.0
 """Length of the silence that label likelihoods are corrected by."""
 
@@ -67,7 +70,8 @@ class LocalBackend:
             token ids.
         device: torch's name of a device; the GPU if there is one, else the CPU, when None.
         dtype: ``bfloat16``, ``float16`` or ``float32``; the card's when None.
-        batch_size: questions answered together, and clips heard together; halved where they do not fit into memory.
+        batch_size: questions answered together; as many as fit into the memory that is free, within reason, when None.
+            Halved where they do not fit after all.
         trust_remote_code: run code that the checkpoint brings.
 
     Raises:
@@ -81,7 +85,7 @@ class LocalBackend:
         *,
         device: str | None = None,
         dtype: str | None = None,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         trust_remote_code: bool = False,
     ) -> None:
         check_generation(generation, batch_size=batch_size)
@@ -90,7 +94,8 @@ class LocalBackend:
         self._family, self._model, self._processor = loaded.family, loaded.model, loaded.processor
         self._prompt_frame = loaded.prompt_frame
         self._hearing = Hearing(self._model, self._processor.feature_extractor)
-        self._batch_size = batch_size
+        self._room = plan_room(self._model, batch_size)
+        self._decoder: RowDecoder[_Row] | None = None
         self._decoding = Decoding(self._model, self._processor.tokenizer, generation)
         self._spent_s: dict[str, float] = {}
         self._n_halved = 0
@@ -99,8 +104,8 @@ class LocalBackend:
 
     @property
     def questions_per_call(self) -> int:
-        """A batch of clips with all their questions."""
-        return QUESTIONS_PER_CLIP * self._batch_size
+        """As many clips as there are rows, with all their questions: rows run empty only at the end of a call."""
+        return QUESTIONS_PER_CLIP * self._room.n_rows
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
@@ -141,12 +146,14 @@ class LocalBackend:
             **self._decoding.effective(
                 self._card,
                 self._processor,
-                batch_size=self._batch_size,
+                batch_size=self._room.n_rows,
                 n_halved=self._n_halved,
                 trust_remote_code=self._trust_remote_code,
                 audio={"longest_s": self._family.longest_s(self._processor)},
             ),
             "prompt_frame": self._prompt_frame,
+            "pages": self._room.n_pages,
+            "answers_attend_by": self._decoder.attention if self._decoder else None,
         }
 
     # --- one call ------------------------------------------------------------------------------------------------
@@ -177,34 +184,32 @@ class LocalBackend:
 
     def _answer_all(self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response]) -> None:
         """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
-        n_rows = self._batch_size
         while True:
             try:
                 with torch.inference_mode():
-                    self._answer_rows(asked, prompts, responses, n_rows=n_rows)
+                    self._answer_rows(asked, prompts, responses)
                 return
             except torch.cuda.OutOfMemoryError as cause:
                 longest = asked[0].clip
-                check_room(n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
+                check_room(self._room.n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
             # Outside the handler: the exception's traceback holds the tensors that did not fit.
+            self._decoder = None
             torch.cuda.empty_cache()
             self._n_halved += 1
-            n_rows = (n_rows + 1) // 2
+            self._room = self._room.halved()
 
-    def _answer_rows(
-        self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response], *, n_rows: int
-    ) -> None:
-        decoder: RowDecoder[_Row] = RowDecoder(
-            self._model,
-            n_rows=n_rows,
-            stop_ids=self._decoding.stop_ids,
-            max_new_tokens=self._generation.max_new_tokens,
-            read=self._read_prompts,
-            alike=lambda row: (id(row.prefix), row.suffix),
-            check=lambda logits: check_finite(logits, self._model),
-        )
-        waiting = self._rows(asked, prompts, responses, n_clips=n_rows)
-        for answer in decoder.answers(waiting):
+    def _answer_rows(self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+        if self._decoder is None:
+            self._decoder = RowDecoder(
+                self._model,
+                n_rows=self._room.n_rows,
+                n_pages=self._room.n_pages,
+                stop_ids=self._decoding.stop_ids,
+                max_new_tokens=self._generation.max_new_tokens,
+                check=lambda logits: check_finite(logits, self._model),
+            )
+        waiting = self._rows(asked, prompts, responses, n_clips=min(self._room.n_rows, CLIPS_TOGETHER))
+        for answer in self._decoder.answers(waiting):
             responses[answer.item.place] = self._response(answer)
             self._spend("answering", answer.seconds)
 
@@ -222,7 +227,7 @@ class LocalBackend:
             with self._timed("shared reading"):
                 prefix = self._read_prefix(heard, prompts)
             open_rows = [
-                _Row(place, question, one.clip, prefix, row, tuple(prompts.suffixes[question.prompt]))
+                _Row(place, question, one.clip, Prompt(prefix, row, tuple(prompts.suffixes[question.prompt])))
                 for row, one in enumerate(clips)
                 for place, question in one.questions
                 if place not in responses
@@ -232,14 +237,7 @@ class LocalBackend:
             with self._timed("weighing labels"):
                 self._weigh(weighed, prompts, responses, n_clips=n_clips, shared_s=shared_s)
             written = [replace(row, shared_s=shared_s) for row in open_rows if row.question.form != "likelihood"]
-            yield from sorted(written, key=lambda row: row.suffix)
-
-    def _read_prompts(self, rows: Sequence["_Row"]) -> Read:
-        """Read on from what prompts share to the end of one prompt, in a row for each clip."""
-        prefix, places = rows[0].prefix, [row.row for row in rows]
-        cache = rows_of(prefix.cache, places)
-        mask, hidden = self._read_on(cache, prefix.mask[places], rows[0].suffix)
-        return Read(cache, mask, hidden[:, -1])
+            yield from sorted(written, key=lambda row: row.prompt.suffix)
 
     def _response(self, answer: "Answer[_Row]") -> Response:
         row = answer.item
@@ -247,32 +245,12 @@ class LocalBackend:
             row.question,
             row.clip,
             answer.tokens,
-            n_prompt_tokens=row.n_prompt_tokens,
+            n_prompt_tokens=row.prompt.n_tokens,
             latency_s=row.shared_s + answer.seconds,
         )
 
-    def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> "_Prefix":
-        device = self._model.device
-        expanded = [prompts.prefix_for(len(embeddings)) for embeddings in heard]
-        width = max(map(len, expanded))
-        tokens = torch.full((len(heard), width), self._decoding.config.pad_token_id)
-        mask = torch.zeros_like(tokens)
-        for row, prefix in enumerate(expanded):
-            tokens[row, width - len(prefix) :] = torch.tensor(prefix)
-            mask[row, width - len(prefix) :] = 1
-        tokens, mask = tokens.to(device), mask.to(device)
-        embeddings = self._model.get_input_embeddings()(tokens)
-        audio = (tokens == self._model.config.audio_token_id)[..., None]
-        spoken = torch.cat(list(heard)).to(embeddings.dtype)
-        cache = empty_cache(self._model.config.get_text_config().num_hidden_layers)
-        self._model.model.language_model(
-            inputs_embeds=embeddings.masked_scatter(audio, spoken),
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return _Prefix(mask, cache, [len(prefix) for prefix in expanded])
+    def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> Prefix:
+        return read_prefix(self._model, [prompts.prefix_for(len(embeddings)) for embeddings in heard], heard)
 
     def _weigh(
         self,
@@ -293,12 +271,13 @@ class LocalBackend:
             for start in range(0, len(alike), n_clips):
                 batch = alike[start : start + n_clips]
                 started = time.perf_counter()
-                weighed = self._label_logprobs(batch[0].prefix, [row.row for row in batch], batch[0].suffix, answers)
+                first = batch[0].prompt
+                weighed = self._label_logprobs(first.prefix, [row.prompt.row for row in batch], first.suffix, answers)
                 latency_s = shared_s + (time.perf_counter() - started) / len(batch)
                 for row, logprobs in zip(batch, weighed, strict=True):
                     responses[row.place] = Response(
                         request_id=row.question.request_id,
-                        n_prompt_tokens=row.n_prompt_tokens,
+                        n_prompt_tokens=row.prompt.n_tokens,
                         latency_s=latency_s,
                         audio_handling=row.clip.handling,
                         label_logprobs=tuple(logprobs),
@@ -315,19 +294,19 @@ class LocalBackend:
         return self._of_silence[key]
 
     def _label_logprobs(
-        self, prefix: "_Prefix", rows: Sequence[int], suffix: Sequence[int], answers: Sequence[str]
+        self, prefix: Prefix, rows: Sequence[int], suffix: Sequence[int], answers: Sequence[str]
     ) -> list[list[float]]:
         """Log-probability of each answer with its stop token, by row; what all begin with weighs nothing."""
         written = [self._processor.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
         n_shared = n_common(written)
         cache = rows_of(prefix.cache, rows)
-        mask, hidden = self._read_on(cache, prefix.mask[rows], [*suffix, *written[0][:n_shared]])
+        mask, hidden = read_on(self._model, cache, prefix.mask[rows], [*suffix, *written[0][:n_shared]])
         n_read = cache.get_seq_length()
         first = self._logprobs(hidden[:, -1:])
         weighed = []
         for tokens in written:
             own = tokens[n_shared:]
-            _, hidden = self._read_on(cache, mask, own)
+            _, hidden = read_on(self._model, cache, mask, own)
             cache.crop(n_read)
             following = torch.cat([first, self._logprobs(hidden)], dim=1)
             of_own = following[:, list(range(len(own))), own].sum(-1)
@@ -336,32 +315,8 @@ class LocalBackend:
         found: list[list[float]] = torch.stack(weighed, dim=1).tolist()
         return found
 
-    def _read_on(self, cache: Any, mask: Any, tokens: Sequence[int]) -> tuple[Any, Any]:
-        """Read the same tokens in every row of a cache; returns the longer mask and the last layer's output."""
-        added = torch.tensor(tokens, device=mask.device).expand(len(mask), -1)
-        longer = torch.cat([mask, torch.ones_like(added)], dim=1)
-        output = self._model.model.language_model(
-            input_ids=added,
-            attention_mask=longer,
-            position_ids=(longer.cumsum(-1) - 1)[:, mask.shape[1] :],
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return longer, output.last_hidden_state
-
     def _logprobs(self, hidden: Any) -> Any:
         return check_finite(self._model.lm_head(hidden).float(), self._model).log_softmax(-1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Prefix:
-    """What all prompts begin with, as read about each clip of a batch; padded on the left."""
-
-    mask: Any
-    """Shape (n_clips, n_tokens)."""
-    cache: Any
-    n_tokens: Sequence[int]
-    """Of each clip, without padding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -372,18 +327,9 @@ class _Row:
     """In the call."""
     question: Question
     clip: FittedClip
-    prefix: _Prefix
-    row: int
-    """Of the prefix."""
-    suffix: tuple[int, ...]
-    """Tokens of the prompt after those that all prompts share."""
+    prompt: Prompt
     shared_s: float = 0.0
     """Its share of the time that hearing the clip and reading the shared beginning took."""
-
-    @property
-    def n_prompt_tokens(self) -> int:
-        """Tokens of the prompt, those of the audio among them."""
-        return self.prefix.n_tokens[self.row] + len(self.suffix)
 
 
 @dataclass(frozen=True, slots=True)
