@@ -85,9 +85,7 @@ def ask(
     clips: Sequence[Clip], sounds: Sequence[Waveform], variants: Iterable[str], form: PromptForm, label_set: LabelSet
 ) -> dict[str, list[Response]]:
     """Every clip's answer to each variant, with other samples in place of the clip's own where they are given."""
-    backend = create_backend(
-        lookup.model_card(MODEL), Generation(), device=None, dtype=None
-    )
+    backend = create_backend(lookup.model_card(MODEL), Generation(), device=None, dtype=None)
     found: dict[str, list[Response]] = {}
     for name in variants:
         prompt = render_prompt(*lookup.prompt(name), form=form, label_set=label_set)

@@ -6,6 +6,7 @@ question, never decide an answer.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
@@ -27,7 +28,7 @@ try:
     from voxemo.backends.local.cache import rows_of
     from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
     from voxemo.backends.local.generic import GenericBackend
-    from voxemo.backends.local.hearing import Hearing
+    from voxemo.backends.local.hearing import Hearing, Window
     from voxemo.backends.local.loading import load_model, prompt_holds_placeholder, render_chat
     from voxemo.backends.local.memory import check_room, plan_room
     from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
@@ -57,6 +58,8 @@ def create(
 
 CLIPS_TOGETHER = 48
 """Clips heard and read together, prompt by prompt: more would save little and hold their keys and values for longer."""
+LISTENERS = 2
+"""Threads that work out the features of a call's clips ahead of the device."""
 SILENCE_S = 2.0
 """Length of the silence that label likelihoods are corrected by."""
 
@@ -119,7 +122,12 @@ class LocalBackend:
         with self._timed("waiting for audio"):
             asked, responses = load_clips(questions, self._card.audio)
         prompts = self._tokenise({question.prompt: question for question in questions})
-        self._answer_all(asked, prompts, responses)
+        with ThreadPoolExecutor(LISTENERS) as pool:
+            features = {one.key: pool.submit(self._hearing.features, one.clip.samples) for one in asked}
+            try:
+                self._answer_all(_Call(asked, prompts, features, responses))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
         return [responses[place] for place in range(len(questions))]
 
     @property
@@ -158,9 +166,9 @@ class LocalBackend:
 
     # --- one call ------------------------------------------------------------------------------------------------
 
-    def _hear(self, asked: Sequence[AskedClip]) -> list[Any]:
+    def _hear(self, asked: Sequence[AskedClip], features: Mapping[str, Future[list["Window"]]]) -> list[Any]:
         """Embeddings of each clip, as many as its length gives; each of shape (n_audio_tokens, width)."""
-        embeddings = self._hearing.embed([one.clip.samples for one in asked])
+        embeddings = self._hearing.embed_features([features[one.key].result() for one in asked])
         for one, heard in zip(asked, embeddings, strict=True):
             n_due = self._family.n_audio_tokens(one.clip.samples.size)
             if len(heard) != n_due:
@@ -182,15 +190,15 @@ class LocalBackend:
             tokens[prompt] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
         return _Prompts.of(tokens, audio_token=self._model.config.audio_token_id)
 
-    def _answer_all(self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+    def _answer_all(self, call: "_Call") -> None:
         """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
         while True:
             try:
                 with torch.inference_mode():
-                    self._answer_rows(asked, prompts, responses)
+                    self._answer_rows(call)
                 return
             except torch.cuda.OutOfMemoryError as cause:
-                longest = asked[0].clip
+                longest = call.asked[0].clip
                 check_room(self._room.n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
             # Outside the handler: the exception's traceback holds the tensors that did not fit.
             self._decoder = None
@@ -198,7 +206,7 @@ class LocalBackend:
             self._n_halved += 1
             self._room = self._room.halved()
 
-    def _answer_rows(self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+    def _answer_rows(self, call: "_Call") -> None:
         if self._decoder is None:
             self._decoder = RowDecoder(
                 self._model,
@@ -208,34 +216,31 @@ class LocalBackend:
                 max_new_tokens=self._generation.max_new_tokens,
                 check=lambda logits: check_finite(logits, self._model),
             )
-        waiting = self._rows(asked, prompts, responses, n_clips=min(self._room.n_rows, CLIPS_TOGETHER))
+        waiting = self._rows(call, n_clips=min(self._room.n_rows, CLIPS_TOGETHER))
         for answer in self._decoder.answers(waiting):
-            responses[answer.item.place] = self._response(answer)
+            call.responses[answer.item.place] = self._response(answer)
             self._spend("answering", answer.seconds)
 
-    def _rows(
-        self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response], *, n_clips: int
-    ) -> Iterator["_Row"]:
+    def _rows(self, call: "_Call", *, n_clips: int) -> Iterator["_Row"]:
         """Every question that is still open, prompt by prompt over so many clips, which are heard when they are due."""
-        for start in range(0, len(asked), n_clips):
-            clips = [one for one in asked[start : start + n_clips] if any(p not in responses for p, _ in one.questions)]
+        for start in range(0, len(call.asked), n_clips):
+            clips = [one for one in call.asked[start : start + n_clips] if any(call.open_questions(one))]
             if not clips:
                 continue
             started = time.perf_counter()
             with self._timed("hearing"):
-                heard = self._hear(clips)
+                heard = self._hear(clips, call.features)
             with self._timed("shared reading"):
-                prefix = self._read_prefix(heard, prompts)
+                prefix = self._read_prefix(heard, call.prompts)
             open_rows = [
-                _Row(place, question, one.clip, Prompt(prefix, row, tuple(prompts.suffixes[question.prompt])))
+                _Row(place, question, one.clip, Prompt(prefix, row, tuple(call.prompts.suffixes[question.prompt])))
                 for row, one in enumerate(clips)
-                for place, question in one.questions
-                if place not in responses
+                for place, question in call.open_questions(one)
             ]
             shared_s = (time.perf_counter() - started) / len(open_rows)
             weighed = [row for row in open_rows if row.question.form == "likelihood"]
             with self._timed("weighing labels"):
-                self._weigh(weighed, prompts, responses, n_clips=n_clips, shared_s=shared_s)
+                self._weigh(weighed, call, n_clips=n_clips, shared_s=shared_s)
             written = [replace(row, shared_s=shared_s) for row in open_rows if row.question.form != "likelihood"]
             yield from sorted(written, key=lambda row: row.prompt.suffix)
 
@@ -252,22 +257,14 @@ class LocalBackend:
     def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> Prefix:
         return read_prefix(self._model, [prompts.prefix_for(len(embeddings)) for embeddings in heard], heard)
 
-    def _weigh(
-        self,
-        rows: Sequence["_Row"],
-        prompts: "_Prompts",
-        responses: dict[int, Response],
-        *,
-        n_clips: int,
-        shared_s: float,
-    ) -> None:
+    def _weigh(self, rows: Sequence["_Row"], call: "_Call", *, n_clips: int, shared_s: float) -> None:
         """Log-probabilities of the labels' answers, about clips and about silence; ``n_clips`` at a time."""
         for (prompt, answers), group in groupby(
             sorted(rows, key=lambda row: (row.question.prompt, row.question.label_answers)),
             key=lambda row: (row.question.prompt, row.question.label_answers),
         ):
             alike = list(group)
-            silent = self._silent_logprobs(prompts, prompt, answers)
+            silent = self._silent_logprobs(call.prompts, prompt, answers)
             for start in range(0, len(alike), n_clips):
                 batch = alike[start : start + n_clips]
                 started = time.perf_counter()
@@ -275,7 +272,7 @@ class LocalBackend:
                 weighed = self._label_logprobs(first.prefix, [row.prompt.row for row in batch], first.suffix, answers)
                 latency_s = shared_s + (time.perf_counter() - started) / len(batch)
                 for row, logprobs in zip(batch, weighed, strict=True):
-                    responses[row.place] = Response(
+                    call.responses[row.place] = Response(
                         request_id=row.question.request_id,
                         n_prompt_tokens=row.prompt.n_tokens,
                         latency_s=latency_s,
@@ -289,7 +286,7 @@ class LocalBackend:
         if key not in self._of_silence:
             clip = fit_clip(np.zeros(round(SILENCE_S * SAMPLE_RATE_HZ), np.float32), self._card.audio)
             assert isinstance(clip, FittedClip)
-            prefix = self._read_prefix(self._hear([AskedClip("silence", clip, ())]), prompts)
+            prefix = self._read_prefix(self._hearing.embed([clip.samples]), prompts)
             self._of_silence[key] = tuple(self._label_logprobs(prefix, [0], prompts.suffixes[prompt], answers)[0])
         return self._of_silence[key]
 
@@ -317,6 +314,22 @@ class LocalBackend:
 
     def _logprobs(self, hidden: Any) -> Any:
         return check_finite(self._model.lm_head(hidden).float(), self._model).log_softmax(-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """What is asked together, and what has been answered of it."""
+
+    asked: Sequence[AskedClip]
+    prompts: "_Prompts"
+    features: Mapping[str, Future[list["Window"]]]
+    """Of each clip, by its key."""
+    responses: dict[int, Response]
+    """By place in the call; it fills as answers end."""
+
+    def open_questions(self, one: AskedClip) -> list[tuple[int, Question]]:
+        """Questions about a clip that have no answer yet, with their places."""
+        return [(place, question) for place, question in one.questions if place not in self.responses]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
