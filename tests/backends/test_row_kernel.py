@@ -1,8 +1,12 @@
 """The kernel gives what PyTorch's attention gives, and compiles for GPUs that are not here."""
 
+import math
 import os
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -68,3 +72,44 @@ def test_it_compiles_for_gpus(shape: tuple[int, int, int]) -> None:
     assert done.returncode == 0, done.stderr
     assert all(int(size) > 0 for size in done.stdout.split())
     assert len(done.stdout.split()) == 5
+
+
+# --- whether it is used ------------------------------------------------------------------------------------------
+
+
+def model_on(device: str, head_dim: int = 128) -> Any:
+    config = SimpleNamespace(head_dim=head_dim, num_attention_heads=4, num_key_value_heads=2)
+    language_model = SimpleNamespace(config=config)
+    return SimpleNamespace(
+        model=SimpleNamespace(language_model=language_model), device=torch.device(device), dtype=torch.bfloat16
+    )
+
+
+@pytest.mark.parametrize(("difference", "said"), [(0.01, None), (0.5, r"differs .* by 0\.5"), (math.nan, "by nan")])
+def test_it_is_compared_with_pytorch_before_it_is_used(
+    interpreted: None, monkeypatch: pytest.MonkeyPatch, difference: float, said: str | None
+) -> None:
+    from voxemo.backends.local import row_kernel, row_step
+
+    monkeypatch.setattr(row_kernel, "difference_from_plain", lambda **_: difference)
+
+    why_not = row_step._why_no_kernel(model_on("cuda"))
+
+    assert why_not is None if said is None else re.search(said, why_not or "")
+
+
+def test_where_it_cannot_be_used_the_record_says_why(interpreted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxemo.backends.local import row_kernel, row_step
+
+    def fails(**_: Any) -> float:
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(row_kernel, "difference_from_plain", fails)
+
+    reasons = [row_step._why_no_kernel(model) for model in (model_on("cpu"), model_on("cuda", 96), model_on("cuda"))]
+
+    assert reasons == [
+        "no CUDA device",
+        "the kernel wants heads of a power of two, not of 96",
+        "the kernel does not run here: RuntimeError",
+    ]
