@@ -73,23 +73,20 @@ def by_hand(folder: Path, text: str, samples: Waveform) -> tuple[int, list[int]]
     )
 
 
-@pytest.mark.parametrize("seconds", [0.4, 3.0])
-@pytest.mark.parametrize("text", [TEN_PROMPTS[0], TEN_PROMPTS[9]], ids=["direct", "reasoning, distribution"])
-def test_an_answer_is_what_greedy_generate_gives_by_hand(
-    backend: LocalBackend,
-    checkpoints: dict[str, Path],
-    family_id: str,
-    ask: Ask,
-    noise: Callable[[float], Waveform],
-    text: str,
-    seconds: float,
+def test_all_prompts_about_clips_of_all_lengths_answer_as_plain_generate_does_alone(
+    checkpoints: dict[str, Path], family_id: str, card: Any, ask: Ask, noise: Callable[[float], Waveform]
 ) -> None:
-    (response,) = backend.answer([ask(seconds, text)])
+    questions = [ask(seconds, text) for seconds in (0.1, 0.4, 3.0, 29.9, 45.0) for text in TEN_PROMPTS]
+    random.Random(2).shuffle(questions)
+    model, processor = plain_transformers.load(checkpoints[family_id])
 
-    n_prompt, tokens = by_hand(checkpoints[family_id], text, noise(seconds))
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoints[family_id])
-    assert response.text == tokenizer.decode(tokens, skip_special_tokens=True)
-    assert (response.n_prompt_tokens, response.n_new_tokens) == (n_prompt, len(tokens))
+    responses = create(card, SHORT, device="cpu", batch_size=7).answer(questions)
+
+    for question, response in zip(questions, responses, strict=True):
+        inputs = plain_transformers.chat_inputs(processor, question.prompt, question.load_audio())
+        n_prompt, tokens = plain_transformers.greedy_tokens(model, inputs, max_new_tokens=12)
+        assert response.text == processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        assert (response.n_prompt_tokens, response.n_new_tokens) == (n_prompt, len(tokens))
 
 
 def test_the_checkpoints_own_sampling_and_repetition_penalty_are_not_used_and_not_recorded(
