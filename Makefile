@@ -56,10 +56,11 @@ check: $(VENV)/.dev
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
 
-# The local engine answers in its own environment, vLLM in the other. vLLM's own warnings are not ours to mend.
+# The local engine answers in its own environment, vLLM in the other. vLLM's own warnings are not ours to mend, and what it
+# logs of its end would go to streams that pytest has closed.
 test-vllm: $(VENV)/.dev $(VLLM_VENV)/.ready
 	$(BIN)/python tests/vllm_parity.py $(VLLM_VENV)/expected
-	VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1 VLLM_CACHE_ROOT=$(CURDIR)/$(VLLM_VENV)/cache \
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 VLLM_CACHE_ROOT=$(CURDIR)/$(VLLM_VENV)/cache \
 		VOXEMO_VLLM_EXPECTED=$(CURDIR)/$(VLLM_VENV)/expected \
 		$(VLLM_VENV)/bin/python -m pytest -o filterwarnings=default tests/on_vllm
 

@@ -96,7 +96,7 @@ class VllmBackend:
         block_size: int | None = None,
         enforce_eager: bool | None = None,
     ) -> None:
-        vllm = _import_vllm()
+        self._vllm = vllm = _import_vllm()
         check_generation(generation, batch_size=batch_size)
         _check_possible(card, generation)
         described = describe_checkpoint(card, trust_remote_code=trust_remote_code)
@@ -111,7 +111,6 @@ class VllmBackend:
             weights_dtype = self._config.dtype or torch.float32
         stop = stop_tokens(described.own_generation, self._processor.tokenizer)
         self._decoding = decoding_fields(generation, stop)
-        self._make_params = vllm.SamplingParams
         given = {
             "gpu_memory_utilization": gpu_memory_utilization,
             "tensor_parallel_size": tensor_parallel_size,
@@ -171,7 +170,6 @@ class VllmBackend:
     def effective(self) -> Mapping[str, Any]:
         """What is in force, read back from vLLM's configuration and from the parameters that it is given."""
         engine = self._llm.llm_engine.vllm_config
-        vllm = _import_vllm()
         dtype = name_of(engine.model_config.dtype)
         return {
             "backend": "vllm",
@@ -181,7 +179,7 @@ class VllmBackend:
             "trust_remote_code": self._trust_remote_code,
             "dtype": dtype,
             "device": str(engine.device_config.device),
-            "device_name": vllm.platforms.current_platform.get_device_name(),
+            "device_name": self._vllm.platforms.current_platform.get_device_name(),
             "quantization": engine.model_config.quantization,
             "tensor_parallel_size": engine.parallel_config.tensor_parallel_size,
             "gpu_memory_utilization": engine.cache_config.gpu_memory_utilization,
@@ -205,7 +203,7 @@ class VllmBackend:
                 "n_cached_prompt_tokens": self._n_cached_tokens,
             },
             "versions": {
-                "vllm": vllm.__version__,
+                "vllm": self._vllm.__version__,
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
             },
@@ -237,7 +235,7 @@ class VllmBackend:
         ]
         for row in rows:
             self._check_room(row, len(chats[row.question.prompt]))
-        params = [self._make_params(**self._decoding, **self._own_seed(row.question)) for row in rows]
+        params = [self._vllm.SamplingParams(**self._decoding, **self._own_seed(row.question)) for row in rows]
         outputs = self._generate(prompts, params)
         latency_s = (time.perf_counter() - started) / len(rows)
         return {
@@ -246,7 +244,7 @@ class VllmBackend:
         }
 
     def _generate(self, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any]) -> list[Any]:
-        dead = _import_vllm().v1.engine.exceptions.EngineDeadError
+        dead = self._vllm.v1.engine.exceptions.EngineDeadError
         try:
             outputs: list[Any] = self._llm.generate(prompts, params, use_tqdm=False)
         except (RuntimeError, ValueError, dead) as cause:
