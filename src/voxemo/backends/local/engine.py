@@ -19,7 +19,7 @@ from voxemo.backends.base import Question
 from voxemo.backends.local.clips import QUESTIONS_PER_CLIP, AskedClip, FittedClip, fit_clip, load_clips
 from voxemo.backends.local.families import GENERIC
 from voxemo.core.cards import ModelCard
-from voxemo.core.errors import BackendError, MissingDependency
+from voxemo.core.errors import MissingDependency
 from voxemo.core.types import Generation, Response
 
 try:
@@ -29,7 +29,7 @@ try:
     from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing, Window
-    from voxemo.backends.local.loading import load_model, prompt_holds_placeholder, render_chat
+    from voxemo.backends.local.loading import check_heard, load_model, tokenise_chats
     from voxemo.backends.local.memory import check_room, plan_room
     from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
     from voxemo.backends.local.row_decoder import Answer, RowDecoder
@@ -170,24 +170,12 @@ class LocalBackend:
         """Embeddings of each clip, as many as its length gives; each of shape (n_audio_tokens, width)."""
         embeddings = self._hearing.embed_features([features[one.key].result() for one in asked])
         for one, heard in zip(asked, embeddings, strict=True):
-            n_due = self._family.n_audio_tokens(one.clip.samples.size)
-            if len(heard) != n_due:
-                raise BackendError(
-                    f"The clip {one.key!r} of {one.clip.samples.size / SAMPLE_RATE_HZ:.2f} s gives {len(heard)} audio "
-                    f"tokens where it should give {n_due}: the model would not hear what was recorded. Check that the "
-                    "checkpoint's processor files belong to it."
-                )
+            check_heard(one, len(heard), self._family)
         return embeddings
 
     def _tokenise(self, prompts: Mapping[str, Question]) -> "_Prompts":
         """Token ids of each prompt's chat, with one audio token for any clip."""
-        tokens: dict[str, list[int]] = {}
-        placeholder = self._processor.audio_token
-        for prompt, question in prompts.items():
-            chat = render_chat(self._processor, prompt)
-            if chat.count(placeholder) != 1:
-                raise prompt_holds_placeholder(question, placeholder, model_id=self._card.model_id)
-            tokens[prompt] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
+        tokens = tokenise_chats(self._processor, prompts, model_id=self._card.model_id)
         return _Prompts.of(tokens, audio_token=self._model.config.audio_token_id)
 
     def _answer_all(self, call: "_Call") -> None:
