@@ -12,7 +12,7 @@ from voxemo.store.layout import RunPaths
 
 Gain: TypeAlias = tuple[str, str, AudioCondition, Difference]
 """Test part, prompt, what was heard instead, and the score about the clips minus that."""
-HEADER = ("part", "prompt", "heard instead", "clips", "instead", "gain", "95 % interval")
+HEADER = ("part", "prompt", "heard instead", "UA of clips", "UA instead", "gain", "95 % interval")
 
 
 def gain_rows(gains: Iterable[Gain]) -> list[list[str]]:
