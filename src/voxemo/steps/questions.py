@@ -16,7 +16,7 @@ from voxemo.core.errors import AudioError
 from voxemo.core.types import AudioCondition, Generation, Response, Utterance
 from voxemo.steps.fold_models import check_shipped
 from voxemo.store.layout import Workspace
-from voxemo.store.models import known_folder, model_folder
+from voxemo.store.models import base_folder, known_folder, model_folder
 from voxemo.store.workspace import corpus_root
 
 LOADERS = 4
@@ -75,7 +75,12 @@ def open_backend(
     check_shipped(card)
     options = dict(options or {})
     if card.training is not None:
-        options["folder"] = model_folder(workspace, card)
+        folder = model_folder(workspace, card)
+        options["folder"] = folder
+        if card.training.merged:
+            card = card.model_copy(update={"repository": str(folder)})
+        elif (base := base_folder(workspace, card)) is not None:
+            card = card.model_copy(update={"repository": str(base)})
     elif card.repository is not None and known_folder(workspace, card) is not None:
         # The run names a checkpoint of this disk by its content; only here does it get its path back.
         card = card.model_copy(update={"repository": str(model_folder(workspace, card))})
