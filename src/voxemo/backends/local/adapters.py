@@ -20,8 +20,8 @@ from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError, MissingDependency, listing
 
 try:
-    from peft import LoraConfig, get_peft_model
-    from peft.tuners.lora import LoraLayer
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraLayer, LoraModel
 except ModuleNotFoundError as missing:
     raise MissingDependency("A fine-tuned model", package=str(missing.name), extra="hf") from missing
 
@@ -40,7 +40,7 @@ class Adapter:
     model: Any
     """The model, whose projections have been replaced in place."""
     wrapped: Any
-    """peft's view of it."""
+    """peft's view of it, a ``LoraModel``."""
     parameters: Mapping[str, torch.nn.Parameter]
     """What is learned, by its name in adapter files of peft; all else is frozen."""
 
@@ -88,12 +88,15 @@ def attach_adapter(model: Any, *, rank: int, alpha: int, seed: int = 0) -> Adapt
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGET_MODULES, bias="none")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        wrapped = get_peft_model(model, config, adapter_name=ADAPTER_NAME)
+        wrapped = LoraModel(model, config, ADAPTER_NAME)
     parameters = {
-        name.replace(f".{ADAPTER_NAME}.", "."): parameter
+        f"base_model.{name}".replace(f".{ADAPTER_NAME}.", "."): parameter
         for name, parameter in wrapped.named_parameters()
         if parameter.requires_grad
     }
+    for parameter in parameters.values():
+        # Steps of a learning rate of 1e-5 are lost in half precision.
+        parameter.data = parameter.data.float()
     _check_places(model, parameters)
     return Adapter(model, wrapped, parameters)
 
@@ -160,8 +163,11 @@ def check_acts(adapter: Adapter, *, model_id: str) -> float:
     tokens = torch.arange(PROBE_TOKENS, device=model.device)[None]
     with torch.inference_mode():
         adapted = model.lm_head(model.model.language_model(input_ids=tokens, use_cache=False).last_hidden_state)
-        with adapter.wrapped.disable_adapter():
+        adapter.wrapped.disable_adapter_layers()
+        try:
             plain = model.lm_head(model.model.language_model(input_ids=tokens, use_cache=False).last_hidden_state)
+        finally:
+            adapter.wrapped.enable_adapter_layers()
     difference = float((adapted.float() - plain.float()).abs().max())
     if not difference > 0 or difference == float("inf"):
         raise BackendError(
