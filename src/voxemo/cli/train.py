@@ -304,9 +304,7 @@ def merge(
         emit({"card": merged.card, "folder": out, "effect": merged.effect, "rounding": merged.rounding})
         return
     say(f"{merged.card.model_id}: {shown_path(out)}")
-    say(
-        f"  the adapter changes logits by up to {merged.effect:.3g}; merging it moved them by up to {merged.rounding:.3g}"
-    )
+    say(f"  the adapter changes logits by up to {merged.effect:.3g}, merging moved them by up to {merged.rounding:.3g}")
     record = merged.card.training
     assert record is not None
     words = ["run", "--corpus", record.corpus_id, "--model", str(out / card.name), "--fold", record.fold_id]

@@ -550,5 +550,6 @@ def _deviations(
     if model.training is not None and model.training.label_source != label_source:
         found.append(f"trained on {model.training.label_source} labels, scored against {label_source} ones")
     if model.training is not None and model.training.kind == "sft":
-        found += [f"fine-tuning: {text}" for text in differences_from_paper(model.training.recipe)]
+        differing = differences_from_paper(model.training.recipe)
+        found += [f"fine-tuning: {', '.join(differing)}"] if differing else []
     return tuple(found)

@@ -8,10 +8,12 @@ elsewhere: the audio tower does not run here.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from voxemo.backends.local.adapters import ADAPTER_NAME, Adapter
 from voxemo.core.errors import TrainingError
@@ -66,8 +68,6 @@ class Learner:
         self._rows: Rows = use_row_dropout(adapter.layers, dropout, ADAPTER_NAME)
         self._checkpointing = pace.gradient_checkpointing
         self._size = pace.micro_batch_size
-        if pace.gradient_checkpointing:
-            self._language_model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     @property
     def parameters(self) -> Mapping[str, torch.nn.Parameter]:
@@ -147,14 +147,15 @@ class Learner:
 
     @contextmanager
     def _checkpointed(self) -> Iterator[None]:
-        """Layers compute twice while they are in training; their insides have no other use for that mode."""
-        for layer in self._language_model.layers if self._checkpointing else ():
-            layer.training = True
+        """Layers forget what they computed on the way, and compute it again for the gradient."""
+        layers = self._language_model.layers if self._checkpointing else ()
+        for layer in layers:
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         try:
             yield
         finally:
-            for layer in self._language_model.layers if self._checkpointing else ():
-                layer.training = False
+            for layer in layers:
+                del layer.forward
 
 
 def together_lessons(lessons: Sequence[Lesson], size: int) -> Iterator[Sequence[Lesson]]:
