@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from voxemo.backends.base import Question
 from voxemo.backends.local.adapters import Adapter, attach_adapter, check_acts, trainable_share
@@ -38,7 +37,7 @@ from voxemo.training.embeddings import Embeddings, embedding_key, encoder_sha256
 from voxemo.training.lessons import Lesson, LessonWriter
 from voxemo.training.loop import Learner, Pace, Validation, train_adapter
 from voxemo.training.lora import LoraRecipe
-from voxemo.training.processes import Processes, joined, own_device
+from voxemo.training.processes import Processes, joined, own_device, usual_dtype
 from voxemo.training.state import Epoch, TrainingState
 
 VARIANT = "direct"
@@ -132,7 +131,7 @@ def fine_tune(
     model_id = name or f"{base.model_id}{SUFFIX}"
     _check_name(model_id)
     device = own_device(machine.device)
-    dtype = machine.dtype or _dtype_of(device)
+    dtype = machine.dtype or usual_dtype(device)
     trainings = {
         fold_id: _Training(
             workspace.model_folder(model_id, data.card.corpus_id, split_id, fold_id),
@@ -202,12 +201,6 @@ def _check_name(name: str) -> None:
         raise TrainingError(f"{name!r} is the name of a model of the catalog. Give the trained one another --name.")
     if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789._-") or not name[0].isalnum():
         raise TrainingError(f"A model cannot be called {name!r}: use a-z, 0-9, dots, hyphens and underscores.")
-
-
-def _dtype_of(device: str | None) -> str:
-    """The dtype of the recipe: bf16 where the device has it."""
-    on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
-    return "bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32"
 
 
 def _identity(
@@ -448,9 +441,7 @@ def _validator(
             n_labels=len(label_set.names),
             n_groups=1,
         )[0]
-        total = torch.from_numpy(counts).to(base.loaded.model.device)
-        processes.add_up(total)
-        table = total.cpu().numpy()
+        table = processes.sum_of(counts, device=base.loaded.model.device)
         return Validation(ua=float(unweighted_accuracy(table)), n=int(table.sum()), n_failed=int(table[:, -1].sum()))
 
     return validate

@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import distributed
 
@@ -26,6 +29,13 @@ class Processes:
         """Replace a tensor by its sum over all processes, in place."""
         if self.size > 1:
             distributed.all_reduce(tensor)
+
+    def sum_of(self, counts: npt.NDArray[np.float64], *, device: Any) -> npt.NDArray[np.float64]:
+        """The sum of counts over all processes; ``device`` is this one's."""
+        total = torch.from_numpy(counts).to(device)
+        self.add_up(total)
+        summed: npt.NDArray[np.float64] = total.cpu().numpy()
+        return summed
 
     def wait(self) -> None:
         """Wait for all others to come to the same place."""
@@ -50,6 +60,16 @@ def own_device(asked: str | None) -> str | None:
     if expected_processes() > 1 and asked in (None, "cuda") and torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return asked
+
+
+def usual_dtype(device: str | None) -> str:
+    """The dtype of the recipe: ``bfloat16`` where the device has it, else ``float32``.
+
+    Args:
+        device: torch's name; None for the best there is.
+    """
+    on_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    return "bfloat16" if on_gpu and torch.cuda.is_bf16_supported() else "float32"
 
 
 @contextmanager
