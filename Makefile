@@ -54,6 +54,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/probing.py
 	$(BIN)/python bench/demo_model.py
 	$(BIN)/python bench/engine.py
+	$(BIN)/python bench/training.py
 
 clean:
 	rm -rf $(VENV) demo-workspace

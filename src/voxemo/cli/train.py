@@ -99,7 +99,7 @@ def train(
     ] = None,
     micro_batch_size: Annotated[
         int, typer.Option("--micro-batch-size", min=1, help="Utterances read at a time; changes no result.")
-    ] = 16,
+    ] = 4,
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, more time; changes no result.")
     ] = False,

@@ -28,7 +28,7 @@ from voxemo.training.state import Epoch, TrainingState
 class Pace:
     """How the work is divided on this machine; none of it changes what is learned."""
 
-    micro_batch_size: int = 16
+    micro_batch_size: int = 4
     """Utterances that a process reads at a time; halved where they do not fit into memory."""
     gradient_checkpointing: bool = False
     """Compute layers twice to need less memory."""
@@ -110,17 +110,21 @@ class Learner:
 
     def _add(self, lessons: Sequence[Lesson], seeds: Sequence[int], n_answer_tokens: int) -> float:
         rows = [(seed, self.n_tokens(lesson)) for seed, lesson in zip(seeds, lessons, strict=True)]
-        with self._rows.reading(rows):
-            loss = self._loss_sum(lessons) / n_answer_tokens
+        with self._rows.reading(rows), self._read_at(_places_of_answers(lessons, rows)) as places:
+            loss = self._loss_sum(lessons, places) / n_answer_tokens
             loss.backward()
         return float(loss.detach())
 
     def loss_sum(self, lessons: Sequence[Lesson]) -> float:
         """Sum of the cross-entropy over the answer tokens of lessons, in nats, as the model is now."""
-        with torch.inference_mode():
-            return sum(float(self._loss_sum(few)) for few in together_lessons(lessons, self._size))
+        total = 0.0
+        for few in together_lessons(lessons, self._size):
+            rows = [(0, self.n_tokens(lesson)) for lesson in few]
+            with torch.inference_mode(), self._read_at(_places_of_answers(few, rows)) as places:
+                total += float(self._loss_sum(few, places))
+        return total
 
-    def _loss_sum(self, lessons: Sequence[Lesson]) -> torch.Tensor:
+    def _loss_sum(self, lessons: Sequence[Lesson], places: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         model, device = self._adapter.model, self._adapter.model.device
         heard = [self._embeddings[lesson.audio_key] for lesson in lessons]
         lengths = [lesson.n_tokens(len(one)) for lesson, one in zip(lessons, heard, strict=True)]
@@ -136,14 +140,28 @@ class Learner:
                 embeddings[row, start : start + len(one)] = one.to(device, embeddings.dtype)
         # Rows are filled up on the right, where nothing that is kept can look: no mask is needed.
         hidden = self._language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
-        said = torch.cat(
-            [
-                hidden[row, length - len(lesson.words.answer) - 1 : length - 1]
-                for row, (lesson, length) in enumerate(zip(lessons, lengths, strict=True))
-            ]
-        )
         targets = torch.tensor([token for lesson in lessons for token in lesson.words.answer], device=device)
-        return functional.cross_entropy(model.lm_head(said).float(), targets, reduction="sum")
+        return functional.cross_entropy(model.lm_head(hidden[places]).float(), targets, reduction="sum")
+
+    @contextmanager
+    def _read_at(self, places: tuple[torch.Tensor, torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Only so many positions are read of the last layer, so that its last part computes no others.
+
+        That part works on each position by itself.
+        """
+        mlp = self._language_model.layers[-1].mlp
+        plain = mlp.forward
+
+        def forward(hidden: torch.Tensor) -> torch.Tensor:
+            found = torch.zeros_like(hidden)
+            found[places] = plain(hidden[places])
+            return found
+
+        mlp.forward = forward
+        try:
+            yield places
+        finally:
+            del mlp.forward
 
     @contextmanager
     def _checkpointed(self) -> Iterator[None]:
@@ -156,6 +174,14 @@ class Learner:
         finally:
             for layer in layers:
                 del layer.forward
+
+
+def _places_of_answers(lessons: Sequence[Lesson], rows: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and positions at which the next token is one of an answer."""
+    lengths = [length for _, length in rows]
+    answers = [len(lesson.words.answer) for lesson in lessons]
+    positions = [torch.arange(length - n - 1, length - 1) for length, n in zip(lengths, answers, strict=True)]
+    return torch.arange(len(lessons)).repeat_interleave(torch.tensor(answers)), torch.cat(positions)
 
 
 def together_lessons(lessons: Sequence[Lesson], size: int) -> Iterator[Sequence[Lesson]]:
