@@ -1,6 +1,7 @@
 """Learning on tiny random checkpoints: exact losses and gradients, however a batch is divided, and after any stop."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import peft
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from schools import PROMPT, Load, School, make_school
+from tiny_checkpoints import tiny_card
 from voxemo.backends.local.adapters import TARGET_MODULES
-from voxemo.backends.local.loading import render_chat
+from voxemo.backends.local.loading import load_model, render_chat
 from voxemo.core.errors import TrainingError
 from voxemo.training.dropout import RowDropout, Rows
 from voxemo.training.lessons import Lesson
@@ -129,6 +131,18 @@ def test_checkpointed_layers_have_the_same_gradients_with_dropout_too(school: Sc
 
     assert_same(gradients(school, school.lessons, size=4, dropout=0.3, checkpointing=True), due)
     assert len(computed) == 3 * n_plain
+
+
+def test_in_bfloat16_the_adapter_is_learned_in_float32(
+    school: School, tiny_folders: dict[str, Path], family_id: str
+) -> None:
+    card = tiny_card(tiny_folders[family_id], family_id)
+    half = make_school(load_model(card, device="cpu", dtype="bfloat16", trust_remote_code=False))
+    state = train(half)
+
+    assert all(tensor.dtype == torch.float32 for tensor in state.weights.values())
+    assert half.loaded.model.lm_head.weight.dtype == torch.bfloat16
+    assert state.losses == pytest.approx(train(school).losses, rel=0.05)
 
 
 def test_answers_up_to_and_with_the_end_of_the_turn_are_learned(school: School) -> None:
