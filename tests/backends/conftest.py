@@ -1,5 +1,6 @@
 """Questions about made-up clips, and tiny checkpoints shared by the tests that do not change them."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,18 @@ from voxemo.backends.base import Question, Waveform
 from voxemo.core.labels import LabelSet
 
 Ask = Callable[..., Question]
+
+if not torch.cuda.is_available():
+    # Read by Triton when it is imported: without a GPU, kernels are interpreted.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+@pytest.fixture
+def interpreted() -> None:
+    """Kernels run on the CPU, by Triton's interpreter."""
+    pytest.importorskip("triton", reason="the kernel needs Triton")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("there is a GPU, for which kernels are compiled")
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -12,6 +12,7 @@ import soundfile
 import torch
 import transformers
 
+import plain_transformers
 from tiny_checkpoints import AUDIO_LIMITS, tiny_card
 from tiny_generic_checkpoints import GENERIC_BUILDERS, build_gemma3n, build_granite_speech, build_voxtral, chat_template
 from voxemo.backends.base import Backend, Question, Waveform
@@ -111,17 +112,9 @@ def test_an_answer_is_what_greedy_generate_gives_by_hand(
     processor = load_generic(
         generic_card(folder, architecture=architecture), device="cpu", dtype=None, trust_remote_code=False
     ).processor
-    content = [{"type": "audio", "audio": noise(3.0)}, {"type": "text", "text": PROMPTS[0]}]
-    inputs = processor.apply_chat_template(
-        [{"role": "user", "content": content}],
-        tokenize=True,
-        add_generation_prompt=True,
-        return_dict=True,
-        processor_kwargs={"return_tensors": "pt", "audio_kwargs": {"sampling_rate": 16_000}},
+    n_prompt_tokens, answer = plain_transformers.greedy_tokens(
+        model, plain_transformers.chat_inputs(processor, PROMPTS[0], noise(3.0)), max_new_tokens=12
     )
-    greedy = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "max_new_tokens": 12}
-    n_prompt_tokens = inputs["input_ids"].shape[1]
-    answer = model.generate(**inputs, **greedy)[0, n_prompt_tokens:].tolist()
     assert response.text == processor.tokenizer.decode(answer, skip_special_tokens=True)
     assert (response.n_prompt_tokens, response.n_new_tokens) == (n_prompt_tokens, len(answer))
     assert response.latency_s is not None

@@ -10,8 +10,10 @@ import pytest
 import torch
 import transformers
 
+import plain_transformers
 from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_card
 from voxemo.backends.base import Backend, Question, Waveform
+from voxemo.backends.local import row_decoder
 from voxemo.backends.local.decoding import FirstLogits
 from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.registry import create_backend
@@ -63,41 +65,28 @@ def every_question(ask: Ask) -> list[Question]:
 # --- what is asked, and how it is decoded ------------------------------------------------------------------------
 
 
-def by_hand(folder: Path, family_id: str, text: str, samples: Waveform) -> tuple[int, list[int]]:
+def by_hand(folder: Path, text: str, samples: Waveform) -> tuple[int, list[int]]:
     """Number of prompt tokens, and the new tokens, from nothing but transformers."""
-    model_class = {"qwen2-audio": "Qwen2Audio", "audio-flamingo-3": "AudioFlamingo3"}[family_id]
-    model = getattr(transformers, f"{model_class}ForConditionalGeneration").from_pretrained(folder).eval()
-    processor = transformers.AutoProcessor.from_pretrained(folder)
-    content = [{"type": "audio", "audio": samples}, {"type": "text", "text": text}]
-    inputs = processor.apply_chat_template(
-        [{"role": "user", "content": content}],
-        tokenize=True,
-        add_generation_prompt=True,
-        return_dict=True,
-        processor_kwargs={"return_tensors": "pt", "audio_kwargs": {"sampling_rate": 16_000}},
+    model, processor = plain_transformers.load(folder)
+    return plain_transformers.greedy_tokens(
+        model, plain_transformers.chat_inputs(processor, text, samples), max_new_tokens=12
     )
-    n_prompt = inputs["input_ids"].shape[1]
-    greedy = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
-    return n_prompt, model.generate(**inputs, max_new_tokens=12, **greedy)[0, n_prompt:].tolist()
 
 
-@pytest.mark.parametrize("seconds", [0.4, 3.0])
-@pytest.mark.parametrize("text", [TEN_PROMPTS[0], TEN_PROMPTS[9]], ids=["direct", "reasoning, distribution"])
-def test_an_answer_is_what_greedy_generate_gives_by_hand(
-    backend: LocalBackend,
-    checkpoints: dict[str, Path],
-    family_id: str,
-    ask: Ask,
-    noise: Callable[[float], Waveform],
-    text: str,
-    seconds: float,
+def test_all_prompts_about_clips_of_all_lengths_answer_as_plain_generate_does_alone(
+    checkpoints: dict[str, Path], family_id: str, card: Any, ask: Ask, noise: Callable[[float], Waveform]
 ) -> None:
-    (response,) = backend.answer([ask(seconds, text)])
+    questions = [ask(seconds, text) for seconds in (0.1, 0.4, 3.0, 29.9, 45.0) for text in TEN_PROMPTS]
+    random.Random(2).shuffle(questions)
+    model, processor = plain_transformers.load(checkpoints[family_id])
 
-    n_prompt, tokens = by_hand(checkpoints[family_id], family_id, text, noise(seconds))
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoints[family_id])
-    assert response.text == tokenizer.decode(tokens, skip_special_tokens=True)
-    assert (response.n_prompt_tokens, response.n_new_tokens) == (n_prompt, len(tokens))
+    responses = create(card, SHORT, device="cpu", batch_size=7).answer(questions)
+
+    for question, response in zip(questions, responses, strict=True):
+        inputs = plain_transformers.chat_inputs(processor, question.prompt, question.load_audio())
+        n_prompt, tokens = plain_transformers.greedy_tokens(model, inputs, max_new_tokens=12)
+        assert response.text == processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        assert (response.n_prompt_tokens, response.n_new_tokens) == (n_prompt, len(tokens))
 
 
 def test_the_checkpoints_own_sampling_and_repetition_penalty_are_not_used_and_not_recorded(
@@ -140,7 +129,7 @@ def test_an_answer_ends_at_the_checkpoints_stop_token(
 ) -> None:
     answers = backend.answer([ask(3.0, text) for text in TEN_PROMPTS])
     text = next(t for t, r in zip(TEN_PROMPTS, answers, strict=True) if (r.finish, r.n_new_tokens) == ("length", 12))
-    _, tokens = by_hand(checkpoints[family_id], family_id, text, noise(3.0))
+    _, tokens = by_hand(checkpoints[family_id], text, noise(3.0))
     folder = BUILDERS[family_id](tmp_path / "stops", generation={})
     settings = transformers.GenerationConfig.from_pretrained(folder)
     settings.eos_token_id = [*settings.eos_token_id, tokens[4]]
@@ -241,15 +230,15 @@ def test_each_clip_is_decoded_once_however_many_prompts_ask_about_it(
 
 def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let more prompts read together run out of memory; gives the list that their numbers are noted in."""
-    read, sizes = LocalBackend._read_prompts, []
+    read, sizes = row_decoder.read_prompts, []
 
-    def limited(self: Any, rows: Any) -> Any:
-        sizes.append(len(rows))
+    def limited(model: Any, prompts: Any) -> Any:
+        sizes.append(len(prompts))
         if sizes[-1] > n_rows:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return read(self, rows)
+        return read(model, prompts)
 
-    monkeypatch.setattr(LocalBackend, "_read_prompts", limited)
+    monkeypatch.setattr(row_decoder, "read_prompts", limited)
     return sizes
 
 
@@ -267,12 +256,13 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
 
 
 def test_one_question_that_does_not_fit_is_an_error_that_names_the_clip(
-    backends: dict[str, LocalBackend], ask: Ask, monkeypatch: pytest.MonkeyPatch
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    backend = create(card, SHORT)
     fail_above(0, monkeypatch)
 
-    with pytest.raises(BackendError, match=r"tiny-qwen2-audio ran out of memory on cpu .* clip of 0\.4 s.*float32"):
-        backends["qwen2-audio"].answer([ask(0.4)])
+    with pytest.raises(BackendError, match=rf"{card.model_id} ran out of memory on cpu .* clip of 0\.4 s.*float32"):
+        backend.answer([ask(0.4)])
 
 
 # --- clips -------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
 
+import plain_transformers
 from tiny_checkpoints import tiny_card
 from voxemo.backends.base import Question, Waveform
 from voxemo.backends.local.engine import SILENCE_S, LocalBackend, create
@@ -36,19 +36,10 @@ def weigh(ask: Ask) -> Callable[..., Question]:
     return make
 
 
-def by_hand(folder: Path, family_id: str, text: str, samples: Waveform) -> np.ndarray:
+def by_hand(folder: Path, text: str, samples: Waveform) -> np.ndarray:
     """Log-probability of each whole answer and its end by any stop token, one forward pass each."""
-    model_class = {"qwen2-audio": "Qwen2Audio", "audio-flamingo-3": "AudioFlamingo3"}[family_id]
-    model = getattr(transformers, f"{model_class}ForConditionalGeneration").from_pretrained(folder).eval()
-    processor = transformers.AutoProcessor.from_pretrained(folder)
-    content = [{"type": "audio", "audio": samples}, {"type": "text", "text": text}]
-    inputs = processor.apply_chat_template(
-        [{"role": "user", "content": content}],
-        tokenize=True,
-        add_generation_prompt=True,
-        return_dict=True,
-        processor_kwargs={"return_tensors": "pt", "audio_kwargs": {"sampling_rate": 16_000}},
-    )
+    model, processor = plain_transformers.load(folder)
+    inputs = plain_transformers.chat_inputs(processor, text, samples)
     n_prompt = inputs["input_ids"].shape[1]
     stops = torch.tensor(model.generation_config.eos_token_id).reshape(-1)
     found = []
@@ -78,9 +69,9 @@ def test_labels_weigh_what_transformers_gives_by_hand(
 ) -> None:
     (response,) = backend.answer([weigh(seconds)])
 
-    expected = by_hand(checkpoints[family_id], family_id, PROMPTS[0], noise(seconds))
+    expected = by_hand(checkpoints[family_id], PROMPTS[0], noise(seconds))
     assert relative(response.label_logprobs) == pytest.approx(relative(expected), abs=1e-3)
-    silence = by_hand(checkpoints[family_id], family_id, PROMPTS[0], np.zeros(int(SILENCE_S * 16_000), np.float32))
+    silence = by_hand(checkpoints[family_id], PROMPTS[0], np.zeros(int(SILENCE_S * 16_000), np.float32))
     assert relative(response.silent_logprobs) == pytest.approx(relative(silence), abs=1e-3)
     assert response.text == ""
     assert np.ptp(expected) > 0.1

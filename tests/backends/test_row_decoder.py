@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 
+import plain_transformers
 from tiny_checkpoints import BUILDERS, tiny_card
 from voxemo.backends.base import Question
+from voxemo.backends.local import row_step
 from voxemo.backends.local.engine import LocalBackend, create
+from voxemo.backends.local.memory import Room
 from voxemo.backends.local.row_decoder import RowDecoder
+from voxemo.backends.local.row_step import GatheredStep
 from voxemo.core.types import Generation
 
 LONGEST = 24
@@ -44,24 +47,6 @@ def lengths(backend: LocalBackend, questions: list[Question]) -> dict[str, tuple
     return {r.request_id: (r.text, r.n_new_tokens, r.finish) for r in backend.answer(questions)}
 
 
-def plain(folder: Path, family_id: str, question: Question) -> list[int]:
-    """New tokens from nothing but transformers."""
-    model_class = {"qwen2-audio": "Qwen2Audio", "audio-flamingo-3": "AudioFlamingo3"}[family_id]
-    model = getattr(transformers, f"{model_class}ForConditionalGeneration").from_pretrained(folder).eval()
-    processor = transformers.AutoProcessor.from_pretrained(folder)
-    samples = question.load_audio()
-    content = [{"type": "audio", "audio": samples}, {"type": "text", "text": question.prompt}]
-    inputs = processor.apply_chat_template(
-        [{"role": "user", "content": content}],
-        tokenize=True,
-        add_generation_prompt=True,
-        return_dict=True,
-        processor_kwargs={"return_tensors": "pt", "audio_kwargs": {"sampling_rate": 16_000}},
-    )
-    n_prompt = inputs["input_ids"].shape[1]
-    return model.generate(**inputs, max_new_tokens=LONGEST, do_sample=False)[0, n_prompt:].tolist()
-
-
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 15, 40])
 def test_answers_of_all_lengths_are_those_of_single_questions(
     checkpoints: dict[str, Path], family_id: str, questions: list[Question], tmp_path: Path, batch_size: int
@@ -83,12 +68,14 @@ def test_answers_of_all_lengths_are_those_of_plain_generate(
 ) -> None:
     folder = stopping(checkpoints[family_id], family_id, tmp_path, questions)
     backend = create(tiny_card(folder, family_id), Generation(max_new_tokens=LONGEST), batch_size=4, device="cpu")
+    model, processor = plain_transformers.load(folder)
     heard = [question for question in questions if 0.1 < question.load_audio().size / 16_000 < 30]
 
     found = lengths(backend, heard)
 
     for question in heard:
-        tokens = plain(folder, family_id, question)
+        inputs = plain_transformers.chat_inputs(processor, question.prompt, question.load_audio())
+        _, tokens = plain_transformers.greedy_tokens(model, inputs, max_new_tokens=LONGEST)
         text, n_new, _ = found[question.request_id]
         assert n_new == len(tokens)
         assert text == backend._processor.tokenizer.decode(tokens, skip_special_tokens=True)
@@ -122,14 +109,14 @@ def test_rows_are_refilled_and_given_up_at_the_end(
     folder = stopping(checkpoints["qwen2-audio"], "qwen2-audio", tmp_path, questions)
     card = tiny_card(folder, "qwen2-audio")
     backend = create(card, Generation(max_new_tokens=LONGEST), batch_size=4, device="cpu")
-    step, rows, active = RowDecoder._step, [], []
+    step, rows, active = GatheredStep.__call__, [], []
 
-    def noted(self: Any, given: torch.Tensor) -> torch.Tensor:
-        rows.append(len(given))
-        active.append(int(given.sum()))
-        return step(self, given)
+    def noted(self: Any) -> torch.Tensor:
+        rows.append(self._rows.n)
+        active.append(int(self._rows.active[: self._rows.n].sum()))
+        return step(self)
 
-    monkeypatch.setattr(RowDecoder, "_step", noted)
+    monkeypatch.setattr(GatheredStep, "__call__", noted)
     found = lengths(backend, questions)
 
     n_tokens = sum(n or 0 for _, n, _ in found.values())
@@ -138,3 +125,37 @@ def test_rows_are_refilled_and_given_up_at_the_end(
     # The first token of each answer comes from reading its prompt.
     assert sum(active) == n_tokens - len(questions)
     assert sum(active) / sum(rows) > 0.6
+
+
+@pytest.mark.parametrize("n_pages", [2, 40, 60, 90])
+def test_rows_that_find_no_page_are_given_up_and_answered_later_as_they_would_have_been(
+    checkpoints: dict[str, Path], family_id: str, questions: list[Question], tmp_path: Path, n_pages: int
+) -> None:
+    """From too few pages for the longest question alone, over enough for some, to nearly enough for all."""
+    folder = stopping(checkpoints[family_id], family_id, tmp_path, questions)
+    card, generation = tiny_card(folder, family_id), Generation(max_new_tokens=LONGEST)
+    expected = lengths(create(card, generation, batch_size=15, device="cpu"), questions)
+    backend = create(card, generation, batch_size=15, device="cpu")
+    backend._room = Room(n_rows=15, n_pages=n_pages)
+
+    assert lengths(backend, questions) == expected
+
+
+def test_a_kernel_over_pages_answers_as_gathered_pages_do(
+    checkpoints: dict[str, Path],
+    family_id: str,
+    questions: list[Question],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interpreted: None,
+) -> None:
+    folder = stopping(checkpoints[family_id], family_id, tmp_path, questions)
+    card, generation = tiny_card(folder, family_id), Generation(max_new_tokens=LONGEST)
+    short = [question for question in questions if question.load_audio().size < 3 * 16_000]
+    gathered = create(card, generation, batch_size=4, device="cpu")
+    expected = lengths(gathered, short)
+    monkeypatch.setattr(row_step, "_why_no_kernel", lambda model: None)
+    backend = create(card, generation, batch_size=4, device="cpu")
+
+    assert lengths(backend, short) == expected
+    assert backend.effective()["answers_attend_by"] != gathered.effective()["answers_attend_by"]

@@ -565,3 +565,27 @@ def test_the_command_line_in_a_manifest_names_no_folder_of_this_machine(monkeypa
     )
 
     assert command_line() == "voxemo infer r --model card.toml --runs=runs --shard 3/16"
+
+
+# --- what would be said twice ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [("--corpus", "toy"), ("--max-new-tokens", "16"), ("--audio", "silence"), ("--label-source", "perceived")]
+)
+def test_a_study_file_and_options_that_it_has_too_are_refused(
+    voxemo: Command, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    (tmp_path / "study.toml").write_text('[[run]]\ncorpus = ["toy"]\nmodel = ["scripted"]\n', encoding="utf-8")
+
+    done = voxemo("run", "--study", "study.toml", *words)
+
+    assert done.code == 1
+    assert words[0] in done.err
+
+
+def test_options_in_front_of_a_doctors_verb_are_refused(voxemo: Command) -> None:
+    done = voxemo("doctor", "--json", "hearing", "run")
+
+    assert done.code == 1
+    assert "stand behind it" in done.err

@@ -199,8 +199,10 @@ def test_a_deafened_adapter_of_a_real_class_is_found(
 
     assert check_hearing(workspace, run, n_clips=4, backend_options={"device": "cpu"}).hears
 
-    embed = Hearing.embed
-    monkeypatch.setattr(Hearing, "embed", lambda self, clips: [torch.zeros_like(one) for one in embed(self, clips)])
+    embed = Hearing.embed_features
+    monkeypatch.setattr(
+        Hearing, "embed_features", lambda self, clips: [torch.zeros_like(one) for one in embed(self, clips)]
+    )
     deaf = check_hearing(workspace, run, n_clips=4, backend_options={"device": "cpu"})
     assert not deaf.hears
     assert deaf.changed["silence"] == deaf.changed["noise"] == 0

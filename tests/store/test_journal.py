@@ -89,6 +89,12 @@ def test_the_first_answer_without_an_error_counts_and_the_others_are_counted(tmp
     assert read.n_duplicates == 2
 
 
+def test_what_was_said_can_be_left_out(tmp_path: Path) -> None:
+    write(tmp_path, "main-1.jsonl", encode(answer("a", "long")) + encode(answer("b", "longer")))
+
+    assert {name: r.text for name, r in read_journal(tmp_path, texts=False).responses.items()} == {"a": "", "b": ""}
+
+
 def test_a_transient_error_is_no_answer(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -15,6 +15,7 @@ BUILTIN = {
     "acoustic-baseline": "voxemo.backends.acoustic",
     "endpoint": "voxemo.backends.endpoint.engine",
     "local": "voxemo.backends.local.engine",
+    "vllm": "voxemo.backends.vllm_offline",
 }
 """Backend name to the module whose ``create`` makes it; imported only when it is asked for."""
 

@@ -34,7 +34,10 @@ RootOption = Annotated[
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder that run folders go into.")]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="Torch device, such as cpu or cuda:0.")]
-BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, help="Questions asked in one batch.")]
+BatchOption = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, help="Questions answered together. [default: what fits into memory]"),
+]
 RemoteCodeOption = Annotated[
     bool, typer.Option("--trust-remote-code", help="Let a checkpoint run its own code. Off unless given.")
 ]

@@ -107,6 +107,8 @@ def backend_options(*, trust_remote_code: bool, base_url: str | None, **options:
 
 def infer_lines(result: "InferResult") -> list[str]:
     """What `infer` did, in a few lines."""
+    from voxemo.steps.worker_record import idle_share
+
     rate = f", {result.n_answered / result.seconds:.1f} per second" if result.seconds > 0 and result.n_answered else ""
     lines = [
         f"{result.n_answered} answered now{rate}, {result.n_before} before, {result.n_pending} of "
@@ -115,7 +117,8 @@ def infer_lines(result: "InferResult") -> list[str]:
     total = sum(result.stages_s.values())
     if total:
         shares = (f"{name} {100 * seconds / total:.0f} %" for name, seconds in result.stages_s.items())
-        lines.append(f"  time: {', '.join(shares)}")
+        idle = idle_share(result.stages_s)
+        lines.append(f"  time: {', '.join(shares)}; the device was idle for {100 * (idle or 0):.0f} % or more")
     if result.n_unusable:
         lines.append(f"  {result.n_unusable} of them about unusable audio: counted as failed answers")
     if result.lost_workers:

@@ -36,6 +36,10 @@ FoldOption = Annotated[list[str] | None, typer.Option("--fold", help="Fold; may 
 LabelSourceOption = Annotated[
     str | None, typer.Option("--label-source", help="expressed or perceived. Default: the card's.")
 ]
+BackendOption = Annotated[
+    str | None,
+    typer.Option("--backend", help="vllm or local: runs the model in place of its card's own.", show_default=False),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="At most so many utterances of each test part; the run is marked partial."),
@@ -64,6 +68,7 @@ def plan_options(
     limit: int | None,
     max_new_tokens: int,
     audio: str,
+    backend: str | None,
 ) -> "PlanOptions":
     """The options of a plan as the steps take them."""
     from voxemo.core.types import Generation
@@ -80,6 +85,7 @@ def plan_options(
         variants=tuple(prompt) if prompt else None,
         folds=tuple(fold) if fold else None,
         label_source=label_source,  # type: ignore[arg-type]
+        backend=backend,
         audio_condition=audio,
         limit=limit,
         generation=Generation(max_new_tokens=max_new_tokens),
@@ -97,6 +103,7 @@ def plan(
     limit: LimitOption = None,
     max_new_tokens: TokensOption = 512,
     audio: AudioOption = "clean",
+    backend: BackendOption = None,
     runs: RunsOption = DEFAULT_RUNS,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -111,7 +118,7 @@ def plan(
         corpus=corpus,
         model=model,
         split_id=split,
-        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio),
+        options=plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio, backend),
         command=command_line(),
     )
     manifest = read_manifest(run)

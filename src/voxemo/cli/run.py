@@ -27,6 +27,7 @@ from voxemo.cli.infer import backend_options, infer_lines
 from voxemo.cli.parse import parse_lines
 from voxemo.cli.plan import (
     AudioOption,
+    BackendOption,
     FoldOption,
     FormOption,
     LabelSourceOption,
@@ -68,6 +69,7 @@ IN_STUDY = (
     "limit",
     "max_new_tokens",
     "audio",
+    "backend",
 )
 """Options that a study file has by the same names; given beside one, they would say two things."""
 
@@ -85,6 +87,7 @@ def run(
     limit: LimitOption = None,
     max_new_tokens: TokensOption = 512,
     audio: AudioOption = "clean",
+    backend: BackendOption = None,
     device: DeviceOption = None,
     batch_size: BatchOption = None,
     trust_remote_code: RemoteCodeOption = False,
@@ -112,7 +115,7 @@ def run(
     elif corpus is None or model is None:
         raise typer.BadParameter("Say what to run: --corpus and --model, or --study FILE.")
     else:
-        options = plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio)
+        options = plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio, backend)
         asked = [
             StudyRun(corpus=one, model=other, split_id=split, options=options)
             for other in model.split(",")

@@ -82,7 +82,7 @@ def infer_on_ray(
     # Here, so that a wrong workspace is found before any worker starts.
     run_utterances(workspace, manifest)
     requests = plan.unique("request_id", keep="first", maintain_order=True)
-    before = read_journal(responses)
+    before = read_journal(responses, texts=False)
     pending = requests.filter(~pl.col("request_id").is_in(list(before.responses)))
     growth = JournalGrowth(responses)
 
@@ -162,7 +162,7 @@ def _nodes(ray: Any) -> list[Mapping[str, float]]:
 def _settled(responses: Path, awaited: set[str]) -> Journal:
     """The journal, once all that workers said they did is in it."""
     for _ in range(SETTLE_S):
-        journal = read_journal(responses)
+        journal = read_journal(responses, texts=False)
         missing = awaited - journal.responses.keys() - journal.transient.keys()
         if not missing:
             return journal

@@ -356,7 +356,8 @@ class ModelCard(Document):
     name: Text
     version: Text = "1"
     backend: Slug
-    """Name of the backend that runs it: ``local``, ``endpoint``, ``acoustic-baseline``, ``scripted`` or a plugin's."""
+    """Name of the backend that runs it: ``local``, ``vllm``, ``endpoint``, ``acoustic-baseline``, ``scripted`` or a
+    plugin's."""
     family: Slug | None = None
     """What differs between models of one backend, such as ``qwen2-audio``."""
     architecture: str | None = None

@@ -116,13 +116,22 @@ class PluginError(VoxEmoError):
 
 
 class MissingDependency(VoxEmoError, ImportError):
-    """An optional package that the asked-for action needs."""
+    """An optional package that the asked-for action needs.
 
-    def __init__(self, what: str, *, package: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs the package {package!r}, which is not installed. Install voxemo with its extra {extra!r}; "
-            f'in a checkout: pip install -c constraints.txt -e ".[{extra}]"'
-        )
+    Args:
+        what: needs it.
+        package: its name.
+        extra: of voxemo, that brings it; None for what no extra brings.
+        step: what to do where no extra brings it.
+    """
+
+    def __init__(self, what: str, *, package: str, extra: str | None = None, step: str = "") -> None:
+        if extra is not None:
+            step = (
+                f"Install voxemo with its extra {extra!r}; in a checkout: "
+                f'pip install -c constraints.txt -e ".[{extra}]"'
+            )
+        super().__init__(f"{what} needs the package {package!r}, which is not installed. {step}".rstrip())
         self.what, self.package, self.extra = what, package, extra
 
 

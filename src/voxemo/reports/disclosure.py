@@ -1,6 +1,7 @@
 """A run's manifest and worker files as the paper's disclosure checklist (PROTOCOL section 9), in Markdown."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -182,12 +183,24 @@ def _machines(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> list[
     items = [("planned with", _pairs(manifest.package_versions))]
     for field in ("hardware", "package_versions"):
         items += [(f"answered with, {field.replace('_', ' ')}", _pairs(w[field])) for w in _distinct(workers, field)]
-    for worker in workers:
-        if "throughput" in worker:
-            items.append((f"throughput of {worker['worker']}", _pairs(worker["throughput"])))
+    asked = [worker["throughput"] for worker in workers if "throughput" in worker]
+    if asked:
+        items.append(("throughput", _throughput(asked)))
     if not workers:
         items.append(("hardware", "not recorded: no answers yet"))
     return items
+
+
+def _throughput(asked: Sequence[Mapping[str, Any]]) -> str:
+    """All workers together: a run on a cluster has one for each share of its clips."""
+    n_requests, seconds = sum(one["n_requests"] for one in asked), sum(one["seconds"] for one in asked)
+    stages: Counter[str] = Counter()
+    for one in asked:
+        stages.update(one.get("stages_s", {}))
+    shares = ", ".join(f"{name} {100 * spent / stages.total():.0f} %" for name, spent in stages.items() if spent)
+    rate = f", {n_requests / seconds:.2f} requests per second of a worker" if seconds > 0 else ""
+    where = f"; time by stage: {shares}" if shares else ""
+    return f"{n_requests} requests in {seconds:.1f} s of {len(asked)} worker(s){rate}{where}"
 
 
 def _distinct(workers: Sequence[dict[str, Any]], field: str) -> list[dict[str, Any]]:

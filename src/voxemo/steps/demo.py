@@ -9,8 +9,6 @@ from voxemo.store.layout import Workspace
 
 CORPUS = "demo"
 MODEL = "voxemo-tiny"
-BATCH_SIZE = 48
-"""A small model on a processor is kept busier by larger batches than by the default."""
 
 
 def run_demo(folder: Path, *, bar: ProgressBar) -> RunResult:
@@ -27,7 +25,6 @@ def run_demo(folder: Path, *, bar: ProgressBar) -> RunResult:
         workspace,
         folder / "runs",
         [StudyRun(corpus=CORPUS, model=MODEL)],
-        backend_options={"batch_size": BATCH_SIZE},
         command="voxemo demo",
         bar=bar,
     )

@@ -16,6 +16,9 @@ SUPERVISED_BACKENDS = ("acoustic-baseline",)
 SERVED_BACKENDS = ("endpoint",)
 """Backends whose cards name a model as its server does, never a folder of this machine."""
 
+CHECKPOINT_BACKENDS = ("local", "vllm")
+"""Backends that run the same checkpoints by the same cards, so that a run may name another one than its card."""
+
 EVERY_FOLD = "all"
 """Stands for every fold where a model is the same on all of them."""
 
@@ -56,15 +59,56 @@ def trained_card(
     return card
 
 
+def card_on(card: ModelCard, backend: str | None) -> ModelCard:
+    """The card of a model as another backend runs its checkpoint; the same card for its own, or for None.
+
+    It is another system, with another ``model_id``: engines round differently, and the same checkpoint may answer
+    otherwise.
+
+    Raises:
+        RunError: not both backends run checkpoints by the same cards.
+    """
+    if backend is None or backend == card.backend:
+        return card
+    if not {card.backend, backend} <= set(CHECKPOINT_BACKENDS):
+        raise RunError(
+            f"{card.model_id} is run by the backend {card.backend!r}, and cannot be run by {backend!r} instead. Only "
+            f"{' and '.join(map(repr, CHECKPOINT_BACKENDS))} run the same checkpoints; for others write a card."
+        )
+    changes = {"model_id": f"{card.model_id}-{backend}", "name": f"{card.name} ({backend})", "backend": backend}
+    return card.model_copy(update=changes)
+
+
 def fold_cards(
-    workspace: Workspace, model: str, *, corpus_id: str, split_id: str, split_sha256: str, folds: Sequence[str]
+    workspace: Workspace,
+    model: str,
+    *,
+    corpus_id: str,
+    split_id: str,
+    split_sha256: str,
+    folds: Sequence[str],
+    backend: str | None = None,
 ) -> dict[str, ModelCard]:
     """The card of each fold for a model that is trained per fold; one for every fold for any other.
+
+    Args:
+        workspace: knows trained models.
+        model: name of a model card, or path to one.
+        corpus_id: of the corpus that is asked about.
+        split_id: of the split.
+        split_sha256: of the split.
+        folds: ids of the folds that are asked.
+        backend: runs the model in place of the card's own; see `card_on`.
 
     Raises:
         RunError: a fold's model has not been trained on this split, or was trained on clips that would be tested.
     """
-    card = find_model(workspace, model)
+    card = card_on(find_model(workspace, model), backend)
+    if has_adapter(card) and card.backend != "local":
+        raise RunError(
+            f"{card.model_id} has an adapter, which the backend {card.backend!r} does not take. Merge it into its base "
+            "(voxemo train merge CARD --out FOLDER), and give the card of the merged model."
+        )
     if card.training is not None and lookup.is_path(model):
         return _given_card(workspace, card, Path(model).parent, corpus_id, split_sha256, folds)
     if card.training is None and card.backend not in SUPERVISED_BACKENDS:
@@ -167,6 +211,11 @@ def check_shipped(card: ModelCard) -> None:
             f"{card.model_id} as it is installed now ({card.repository}) is not the one that this run was planned for. "
             "Plan a new run, or install the version of before."
         )
+
+
+def has_adapter(card: ModelCard) -> bool:
+    """Whether a model is its base with an adapter beside it."""
+    return card.training is not None and card.training.kind == "sft" and not card.training.merged
 
 
 def training_kind(card: ModelCard, corpus_id: str) -> TrainingKind:

@@ -1,6 +1,5 @@
 """Plan to answers: the one step that needs the model and the audio."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,10 +19,9 @@ from voxemo.core.types import Response, Utterance
 from voxemo.steps.plan import check_plan
 from voxemo.steps.prepare import Progress
 from voxemo.steps.questions import QuestionMaker, load_ahead, open_backend
-from voxemo.store.files import write_json
-from voxemo.store.journal import JournalWriter, read_journal
+from voxemo.steps.worker_record import WorkerRecord
+from voxemo.store.journal import Journal, JournalWriter, read_journal
 from voxemo.store.layout import RunPaths, Workspace
-from voxemo.store.provenance import hardware, package_versions
 from voxemo.store.workspace import read_prepared
 
 
@@ -88,11 +86,89 @@ def infer_run(
     """
     manifest, plan = check_plan(run)
     utterances = run_utterances(workspace, manifest)
-    paths = RunPaths(run)
-    journal = read_journal(paths.responses)
+    paths, worker, started = RunPaths(run), _worker_name(shard), datetime.now(UTC)
+    journal = read_journal(paths.responses, texts=False)
     requests = plan.unique("request_id", keep="first", maintain_order=True)
-    worker = _worker_name(shard)
     given = _answers(answers, requests, manifest) if answers is not None else None
+    due = _due(requests, journal, utterances, given, shard=shard, model_sha256=model_sha256, limit=limit, worker=worker)
+    n_now = due.pending.height + len(due.unusable)
+
+    cards = {card.sha256(): card for card in manifest.model_cards.values()}
+    maker = QuestionMaker(workspace, manifest, utterances, asked=requests["utterance_id"].unique())
+    transient: list[str] = []
+    n_answered = done = len(due.unusable)
+    n_replaced = 0
+    seconds = 0.0
+    stages: dict[str, float] = {}
+    with JournalWriter(paths.responses, worker) as writer:
+        writer.append(due.unusable)
+        if on_progress:
+            on_progress(done, n_now)
+        for answering, rows in groupby(due.pending.iter_rows(named=True), key=lambda row: row["model_sha256"]):
+            if given is not None:
+                backend: Backend = ScriptedBackend(given)
+            else:
+                backend = open_backend(workspace, cards[answering], manifest, backend_options, make_backend)
+            record = WorkerRecord(paths, backend, worker=worker, shard=shard, model_sha256=answering, started=started)
+            batches = ([maker.of(row) for row in batch] for batch in _batches(rows, backend.questions_per_call))
+            # Who gives answers from a file needs no audio on this machine.
+            for questions in batches if given is not None else load_ahead(batches):
+                responses = _check_responses(questions, backend.answer(questions))
+                kept = [maker.settle(q, r, worker) for q, r in zip(questions, responses, strict=True)]
+                writer.append(kept)
+                record.note(len(kept))
+                done += len(kept)
+                for question, response in zip(questions, kept, strict=True):
+                    if response.error_kind == "transient":
+                        transient.append(f"{question.utterance_id}: {response.error}")
+                    else:
+                        n_answered += 1
+                        n_replaced += question.request_id in due.settled
+                if on_progress:
+                    on_progress(done, n_now)
+            seconds += record.seconds
+            for stage, spent_s in record.stages_s.items():
+                stages[stage] = stages.get(stage, 0.0) + spent_s
+    return InferResult(
+        run=run,
+        n_planned=requests.height,
+        n_before=len(journal.responses) - n_replaced,
+        n_answered=n_answered,
+        n_unusable=len(due.unusable),
+        n_unused=due.n_unused,
+        n_pending=requests.height - len(journal.responses) + n_replaced - n_answered,
+        transient=tuple(transient),
+        damaged=journal.damaged,
+        seconds=seconds,
+        stages_s=stages,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """What one call has to do."""
+
+    pending: pl.DataFrame
+    """Requests to ask, clip by clip."""
+    unusable: list[Response]
+    """Answers that no model is asked for: their audio was found unusable."""
+    settled: set[str]
+    """Requests that such an answer was written for before."""
+    n_unused: int
+    """Given answers to requests that have one already."""
+
+
+def _due(
+    requests: pl.DataFrame,
+    journal: Journal,
+    utterances: dict[str, Utterance],
+    given: Mapping[tuple[str, str, str], str] | None,
+    *,
+    shard: tuple[int, int],
+    model_sha256: str | None,
+    limit: int | None,
+    worker: str,
+) -> _Due:
     settled = {name for name, response in journal.responses.items() if response.finish == "no_audio"}
     # Who answered elsewhere may have had the clip whole, so their answer takes the place of a failed one.
     known = journal.responses.keys() - (settled if given is not None else set())
@@ -111,97 +187,12 @@ def infer_run(
         pending = pending.filter(is_given)
     # Clip by clip, so that a backend meets all questions about a clip together.
     pending = pending.sort("model_sha256", "utterance_id", maintain_order=True)
-    if limit is not None:
-        pending = pending.head(limit)
-    n_now = pending.height + len(unusable)
-
-    started = datetime.now(UTC)
-    cards = {card.sha256(): card for card in manifest.model_cards.values()}
-    maker = QuestionMaker(workspace, manifest, utterances, asked=requests["utterance_id"].unique())
-    transient: list[str] = []
-    n_answered = done = len(unusable)
-    n_replaced = 0
-    seconds = 0.0
-    stages: dict[str, float] = {}
-    with JournalWriter(paths.responses, worker) as writer:
-        writer.append(unusable)
-        if on_progress:
-            on_progress(done, n_now)
-        for answering, rows in groupby(pending.iter_rows(named=True), key=lambda row: row["model_sha256"]):
-            if given is not None:
-                backend: Backend = ScriptedBackend(given)
-            else:
-                backend = open_backend(workspace, cards[answering], manifest, backend_options, make_backend)
-            record = {
-                "worker": worker,
-                "started_utc": started.isoformat(timespec="seconds"),
-                "shard": f"{shard[0]}/{shard[1]}",
-                "model_sha256": answering,
-                "hardware": hardware(),
-                "package_versions": package_versions(),
-                "effective": dict(backend.effective()),
-            }
-            worker_file = paths.workers / f"{worker}-{started.strftime('%Y%m%dT%H%M%S.%fZ')}-{answering[:8]}.json"
-            write_json(worker_file, record)
-            n_asked, begun, before = 0, time.monotonic(), _told(backend)
-            batches = ([maker.of(row) for row in batch] for batch in _batches(rows, backend.questions_per_call))
-            # Who gives answers from a file needs no audio on this machine.
-            for questions in batches if given is not None else load_ahead(batches):
-                responses = _check_responses(questions, backend.answer(questions))
-                kept = [maker.settle(q, r, worker) for q, r in zip(questions, responses, strict=True)]
-                writer.append(kept)
-                n_asked += len(kept)
-                done += len(kept)
-                for question, response in zip(questions, kept, strict=True):
-                    if response.error_kind == "transient":
-                        transient.append(f"{question.utterance_id}: {response.error}")
-                    else:
-                        n_answered += 1
-                        n_replaced += question.request_id in settled
-                if on_progress:
-                    on_progress(done, n_now)
-                elapsed = time.monotonic() - begun
-                # With every batch: what a server said of its model and of the tokens used outlives an interruption.
-                write_json(
-                    worker_file,
-                    {
-                        **record,
-                        "effective": dict(backend.effective()),
-                        "throughput": {
-                            "n_requests": n_asked,
-                            "seconds": round(elapsed, 3),
-                            "requests_per_s": round(n_asked / elapsed, 3) if elapsed > 0 else None,
-                            "stages_s": _stages(backend, before, elapsed),
-                        },
-                    },
-                )
-            elapsed = time.monotonic() - begun
-            seconds += elapsed
-            for stage, spent_s in _stages(backend, before, elapsed).items():
-                stages[stage] = stages.get(stage, 0.0) + spent_s
-    return InferResult(
-        run=run,
-        n_planned=requests.height,
-        n_before=len(journal.responses) - n_replaced,
-        n_answered=n_answered,
-        n_unusable=len(unusable),
+    return _Due(
+        pending=pending if limit is None else pending.head(limit),
+        unusable=unusable,
+        settled=settled,
         n_unused=n_unused,
-        n_pending=requests.height - len(journal.responses) + n_replaced - n_answered,
-        transient=tuple(transient),
-        damaged=journal.damaged,
-        seconds=seconds,
-        stages_s=stages,
     )
-
-
-def _told(backend: Backend) -> Mapping[str, float]:
-    return dict(getattr(backend, "stages_s", {}))
-
-
-def _stages(backend: Backend, before: Mapping[str, float], elapsed_s: float) -> dict[str, float]:
-    """Seconds by stage since ``before``, as far as the backend tells them; the rest is spent around the model."""
-    told = {name: round(seconds - before.get(name, 0.0), 3) for name, seconds in _told(backend).items()}
-    return {**told, "around the model": round(max(0.0, elapsed_s - sum(told.values())), 3)} if told else {}
 
 
 def run_utterances(workspace: Workspace, manifest: RunManifest) -> dict[str, Utterance]:

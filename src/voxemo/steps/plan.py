@@ -54,6 +54,8 @@ class PlanOptions:
     """Prompt names or paths; the five of the paper by default, ``direct`` alone for trained systems."""
     folds: tuple[str, ...] | None = None
     label_source: LabelSource | None = None
+    backend: str | None = None
+    """Runs the model in place of the card's own backend; see ``fold_models.card_on``."""
     audio_condition: AudioCondition = "clean"
     """What is heard in place of the clips, to find out whether the model hears; see ``audio.conditions``."""
     limit: int | None = None
@@ -106,6 +108,7 @@ def plan_run(
         split_id=split.split_id,
         split_sha256=split_facts["sha256"],
         folds=asked,
+        backend=options.backend,
     )
     folds = asked if EVERY_FOLD in cards else tuple(fold_id for fold_id in asked if fold_id in cards)
     card = next(iter(cards.values()))

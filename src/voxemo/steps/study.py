@@ -31,6 +31,7 @@ class StudyPart(Document):
     prompt: tuple[Text, ...] | None = None
     fold: tuple[Text, ...] | None = None
     label_source: LabelSource | None = Field(default=None, alias="label-source")
+    backend: Text | None = None
     limit: int | None = Field(default=None, ge=1)
     max_new_tokens: int = Field(default=512, ge=1, alias="max-new-tokens")
     audio: AudioCondition = "clean"
@@ -80,6 +81,7 @@ def part_runs(part: StudyPart) -> list[StudyRun]:
         variants=part.prompt,
         folds=part.fold,
         label_source=part.label_source,
+        backend=part.backend,
         audio_condition=part.audio,
         limit=part.limit,
         generation=Generation(max_new_tokens=part.max_new_tokens),

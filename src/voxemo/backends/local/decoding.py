@@ -1,6 +1,6 @@
 """How answers are decoded: by ``generate``, with every field set that decides an answer, and what is recorded of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,13 +20,13 @@ SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
 """Recorded even when off: a checkpoint's own values for them are what greedy decoding must not meet."""
 
 
-def check_generation(generation: Generation, *, batch_size: int) -> None:
+def check_generation(generation: Generation, *, batch_size: int | None) -> None:
     """Refuse settings under which answers could not be had, or not be had again.
 
     Raises:
         BackendError: no question in a batch, or sampling without a seed.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise BackendError(f"The batch size must be 1 or more, not {batch_size}.")
     if generation.do_sample and generation.seed is None:
         raise BackendError("Sampling was asked for without a seed, so that no answer could be had again. Give a seed.")
@@ -54,8 +54,7 @@ class Decoding:
         self.config = _decoding(generation, own=model.generation_config, tokenizer=tokenizer)
         # `generate` fills fields that are None from the model's own configuration: leave it nothing else to inherit.
         model.generation_config = self.config
-        stop = self.config.eos_token_id
-        self.stop_ids = frozenset(stop if isinstance(stop, list) else [stop])
+        self.stop_ids = frozenset(stop_tokens(self.config, tokenizer))
 
     def new_tokens(self, inputs: Mapping[str, Any], *, request_id: str) -> list[list[int]]:
         """Answer tokens of each row, up to and with its first stop token.
@@ -80,15 +79,14 @@ class Decoding:
         self, question: Question, clip: FittedClip, answer: Sequence[int], *, n_prompt_tokens: int, latency_s: float
     ) -> Response:
         """The answer tokens to a question as its response."""
-        return Response(
-            request_id=question.request_id,
-            # The default mends blanks before punctuation, which is not for us to do.
-            text=self._tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False),
-            finish="stop" if answer and answer[-1] in self.stop_ids else "length",
+        return answer_response(
+            question,
+            clip,
+            answer,
+            tokenizer=self._tokenizer,
+            stop_ids=self.stop_ids,
             n_prompt_tokens=n_prompt_tokens,
-            n_new_tokens=len(answer),
             latency_s=latency_s,
-            audio_handling=clip.handling,
         )
 
     def effective(
@@ -115,8 +113,6 @@ class Decoding:
         """
         model = self._model
         dtype = name_of(model.dtype)
-        template = processor.chat_template
-        template = template["default"] if isinstance(template, dict) else template
         return {
             "backend": "local",
             "family": card.family,
@@ -137,10 +133,10 @@ class Decoding:
             },
             "adapter": _adapter_facts(card),
             "seed": self._generation.seed if self._generation.do_sample else None,
-            "chat_template_sha256": None if template is None else sha256_text(template),
+            "chat_template_sha256": chat_template_sha256(processor),
             "audio": {**card.audio.model_dump(mode="json"), **audio},
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-            "warnings": [*([FLOAT16_WARNING] if dtype == "float16" else []), *warnings],
+            "warnings": [*dtype_warnings(dtype), *warnings],
         }
 
 
@@ -150,6 +146,56 @@ def _adapter_facts(card: ModelCard) -> dict[str, Any] | None:
     if record is None or record.kind != "sft" or record.merged:
         return None
     return {"sha256": record.artefact_sha256, "merged": False, "rank": record.recipe["rank"]}
+
+
+def answer_response(
+    question: Question,
+    clip: FittedClip,
+    answer: Sequence[int],
+    *,
+    tokenizer: Any,
+    stop_ids: Collection[int],
+    n_prompt_tokens: int,
+    latency_s: float,
+) -> Response:
+    """Answer tokens, up to and with the first stop token, as the response to a question."""
+    return Response(
+        request_id=question.request_id,
+        # The default mends blanks before punctuation, which is not for us to do.
+        text=tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        finish="stop" if answer and answer[-1] in stop_ids else "length",
+        n_prompt_tokens=n_prompt_tokens,
+        n_new_tokens=len(answer),
+        latency_s=latency_s,
+        audio_handling=clip.handling,
+    )
+
+
+def stop_tokens(own: Any, tokenizer: Any) -> list[int]:
+    """Tokens that end an answer: those of the checkpoint's generation settings, else the tokenizer's.
+
+    Raises:
+        BackendError: there are none, or there is no padding token.
+    """
+    stop = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
+    if stop is None or tokenizer.pad_token_id is None:
+        raise BackendError(
+            "The checkpoint's tokenizer names no stop token or no padding token: no answer would end, or none could "
+            "stand in a batch. Set eos_token and pad_token in its files."
+        )
+    return list(stop) if isinstance(stop, list) else [stop]
+
+
+def chat_template_sha256(processor: Any) -> str | None:
+    """Hash of a processor's chat template; None where it has none."""
+    template = processor.chat_template
+    template = template["default"] if isinstance(template, dict) else template
+    return None if template is None else sha256_text(template)
+
+
+def dtype_warnings(dtype: str) -> list[str]:
+    """What a reader of answers that were made in a dtype must know."""
+    return [FLOAT16_WARNING] if dtype == "float16" else []
 
 
 class FirstLogits:
@@ -202,12 +248,7 @@ def _decoding(generation: Generation, *, own: Any, tokenizer: Any) -> Any:
         "top_p": 1.0 if generation.top_p is None else generation.top_p,
         "top_k": 0 if generation.top_k is None else generation.top_k,
     }
-    stop = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
-    if stop is None or tokenizer.pad_token_id is None:
-        raise BackendError(
-            "The checkpoint's tokenizer names no stop token or no padding token: no answer would end, or none could "
-            "stand in a batch. Set eos_token and pad_token in its files."
-        )
+    stop = stop_tokens(own, tokenizer)
     return transformers.GenerationConfig(
         max_new_tokens=generation.max_new_tokens,
         do_sample=generation.do_sample,
@@ -215,7 +256,7 @@ def _decoding(generation: Generation, *, own: Any, tokenizer: Any) -> Any:
         repetition_penalty=generation.repetition_penalty,
         use_cache=True,
         bos_token_id=own.bos_token_id,
-        eos_token_id=stop,
+        eos_token_id=stop if len(stop) > 1 else stop[0],
         pad_token_id=tokenizer.pad_token_id,
         **(sampling if generation.do_sample else {}),
     )

@@ -6,6 +6,7 @@ question, never decide an answer.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
@@ -19,19 +20,20 @@ from voxemo.backends.base import Question
 from voxemo.backends.local.clips import QUESTIONS_PER_CLIP, AskedClip, FittedClip, fit_clip, load_clips
 from voxemo.backends.local.families import GENERIC
 from voxemo.core.cards import ModelCard
-from voxemo.core.errors import BackendError, MissingDependency
+from voxemo.core.errors import MissingDependency
 from voxemo.core.types import Generation, Response
 
 try:
     import torch
 
-    from voxemo.backends.local.cache import empty_cache, rows_of
+    from voxemo.backends.local.cache import rows_of
     from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
     from voxemo.backends.local.generic import GenericBackend
-    from voxemo.backends.local.hearing import Hearing
-    from voxemo.backends.local.loading import LoadedModel, load_model, prompt_holds_placeholder, render_chat
-    from voxemo.backends.local.memory import check_room
-    from voxemo.backends.local.row_decoder import Answer, Read, RowDecoder
+    from voxemo.backends.local.hearing import Hearing, Window
+    from voxemo.backends.local.loading import LoadedModel, check_heard, load_model, tokenise_chats
+    from voxemo.backends.local.memory import check_room, plan_room
+    from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
+    from voxemo.backends.local.row_decoder import Answer, RowDecoder
 except ModuleNotFoundError as missing:
     raise MissingDependency("The local backend", package=str(missing.name), extra="hf") from missing
 
@@ -42,7 +44,7 @@ def create(
     *,
     device: str | None = None,
     dtype: str | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     trust_remote_code: bool = False,
     folder: Path | str | None = None,
 ) -> "LocalBackend | GenericBackend":
@@ -62,6 +64,10 @@ def create(
     )
 
 
+CLIPS_TOGETHER = 48
+"""Clips heard and read together, prompt by prompt: more would save little and hold their keys and values for longer."""
+LISTENERS = 2
+"""Threads that work out the features of a call's clips ahead of the device."""
 SILENCE_S = 2.0
 """Length of the silence that label likelihoods are corrected by."""
 
@@ -75,7 +81,8 @@ class LocalBackend:
             token ids.
         device: torch's name of a device; the GPU if there is one, else the CPU, when None.
         dtype: ``bfloat16``, ``float16`` or ``float32``; the card's when None.
-        batch_size: questions answered together, and clips heard together; halved where they do not fit into memory.
+        batch_size: questions answered together; as many as fit into the memory that is free, within reason, when None.
+            Halved where they do not fit after all.
         trust_remote_code: run code that the checkpoint brings.
         folder: of a fine-tuned model: where its card and its adapter lie.
         loaded: the model, where it has been loaded already, such as one in training.
@@ -91,7 +98,7 @@ class LocalBackend:
         *,
         device: str | None = None,
         dtype: str | None = None,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         trust_remote_code: bool = False,
         folder: Path | str | None = None,
         loaded: "LoadedModel | None" = None,
@@ -104,7 +111,8 @@ class LocalBackend:
         self._family, self._model, self._processor = loaded.family, loaded.model, loaded.processor
         self._prompt_frame = loaded.prompt_frame
         self._hearing = Hearing(self._model, self._processor.feature_extractor)
-        self._batch_size = batch_size
+        self._room = plan_room(self._model, batch_size)
+        self._decoder: RowDecoder[_Row] | None = None
         self._decoding = Decoding(self._model, self._processor.tokenizer, generation)
         self._spent_s: dict[str, float] = {}
         self._n_halved = 0
@@ -113,8 +121,8 @@ class LocalBackend:
 
     @property
     def questions_per_call(self) -> int:
-        """A batch of clips with all their questions."""
-        return QUESTIONS_PER_CLIP * self._batch_size
+        """As many clips as there are rows, with all their questions: rows run empty only at the end of a call."""
+        return QUESTIONS_PER_CLIP * self._room.n_rows
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
@@ -128,7 +136,12 @@ class LocalBackend:
         with self._timed("waiting for audio"):
             asked, responses = load_clips(questions, self._card.audio)
         prompts = self._tokenise({question.prompt: question for question in questions})
-        self._answer_all(asked, prompts, responses)
+        with ThreadPoolExecutor(LISTENERS) as pool:
+            features = {one.key: pool.submit(self._hearing.features, one.clip.samples) for one in asked}
+            try:
+                self._answer_all(_Call(asked, prompts, features, responses))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
         return [responses[place] for place in range(len(questions))]
 
     @property
@@ -155,105 +168,83 @@ class LocalBackend:
             **self._decoding.effective(
                 self._card,
                 self._processor,
-                batch_size=self._batch_size,
+                batch_size=self._room.n_rows,
                 n_halved=self._n_halved,
                 trust_remote_code=self._trust_remote_code,
                 audio={"longest_s": self._family.longest_s(self._processor)},
             ),
             "prompt_frame": self._prompt_frame,
+            "pages": self._room.n_pages,
+            "answers_attend_by": self._decoder.attention if self._decoder else None,
         }
 
     # --- one call ------------------------------------------------------------------------------------------------
 
-    def _hear(self, asked: Sequence[AskedClip]) -> list[Any]:
+    def _hear(self, asked: Sequence[AskedClip], features: Mapping[str, Future[list["Window"]]]) -> list[Any]:
         """Embeddings of each clip, as many as its length gives; each of shape (n_audio_tokens, width)."""
-        embeddings = self._hearing.embed([one.clip.samples for one in asked])
+        embeddings = self._hearing.embed_features([features[one.key].result() for one in asked])
         for one, heard in zip(asked, embeddings, strict=True):
-            n_due = self._family.n_audio_tokens(one.clip.samples.size)
-            if len(heard) != n_due:
-                raise BackendError(
-                    f"The clip {one.key!r} of {one.clip.samples.size / SAMPLE_RATE_HZ:.2f} s gives {len(heard)} audio "
-                    f"tokens where it should give {n_due}: the model would not hear what was recorded. Check that the "
-                    "checkpoint's processor files belong to it."
-                )
+            check_heard(one, len(heard), self._family)
         return embeddings
 
     def _tokenise(self, prompts: Mapping[str, Question]) -> "_Prompts":
         """Token ids of each prompt's chat, with one audio token for any clip."""
-        tokens: dict[str, list[int]] = {}
-        placeholder = self._processor.audio_token
-        for prompt, question in prompts.items():
-            chat = render_chat(self._processor, prompt)
-            if chat.count(placeholder) != 1:
-                raise prompt_holds_placeholder(question, placeholder, model_id=self._card.model_id)
-            tokens[prompt] = self._processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
+        tokens = tokenise_chats(self._processor, prompts, model_id=self._card.model_id)
         return _Prompts.of(tokens, audio_token=self._model.config.audio_token_id)
 
-    def _answer_all(self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response]) -> None:
+    def _answer_all(self, call: "_Call") -> None:
         """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
-        n_rows = self._batch_size
         while True:
             try:
                 with torch.inference_mode():
-                    self._answer_rows(asked, prompts, responses, n_rows=n_rows)
+                    self._answer_rows(call)
                 return
             except torch.cuda.OutOfMemoryError as cause:
-                longest = asked[0].clip
-                check_room(n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
+                longest = call.asked[0].clip
+                check_room(self._room.n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
             # Outside the handler: the exception's traceback holds the tensors that did not fit.
+            self._decoder = None
             torch.cuda.empty_cache()
             self._n_halved += 1
-            n_rows = (n_rows + 1) // 2
+            self._room = self._room.halved()
 
-    def _answer_rows(
-        self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response], *, n_rows: int
-    ) -> None:
-        decoder: RowDecoder[_Row] = RowDecoder(
-            self._model,
-            n_rows=n_rows,
-            stop_ids=self._decoding.stop_ids,
-            max_new_tokens=self._generation.max_new_tokens,
-            read=self._read_prompts,
-            alike=lambda row: (id(row.prefix), row.suffix),
-            check=lambda logits: check_finite(logits, self._model),
-        )
-        waiting = self._rows(asked, prompts, responses, n_clips=n_rows)
-        for answer in decoder.answers(waiting):
-            responses[answer.item.place] = self._response(answer)
+    def _answer_rows(self, call: "_Call") -> None:
+        if self._decoder is None:
+            self._decoder = RowDecoder(
+                self._model,
+                n_rows=self._room.n_rows,
+                n_pages=self._room.n_pages,
+                stop_ids=self._decoding.stop_ids,
+                max_new_tokens=self._generation.max_new_tokens,
+                check=lambda logits: check_finite(logits, self._model),
+            )
+        waiting = self._rows(call, n_clips=min(self._room.n_rows, CLIPS_TOGETHER))
+        for answer in self._decoder.answers(waiting):
+            call.responses[answer.item.place] = self._response(answer)
             self._spend("answering", answer.seconds)
 
-    def _rows(
-        self, asked: Sequence[AskedClip], prompts: "_Prompts", responses: dict[int, Response], *, n_clips: int
-    ) -> Iterator["_Row"]:
+    def _rows(self, call: "_Call", *, n_clips: int) -> Iterator["_Row"]:
         """Every question that is still open, prompt by prompt over so many clips, which are heard when they are due."""
-        for start in range(0, len(asked), n_clips):
-            clips = [one for one in asked[start : start + n_clips] if any(p not in responses for p, _ in one.questions)]
+        for start in range(0, len(call.asked), n_clips):
+            clips = [one for one in call.asked[start : start + n_clips] if any(call.open_questions(one))]
             if not clips:
                 continue
             started = time.perf_counter()
             with self._timed("hearing"):
-                heard = self._hear(clips)
+                heard = self._hear(clips, call.features)
             with self._timed("shared reading"):
-                prefix = self._read_prefix(heard, prompts)
+                prefix = self._read_prefix(heard, call.prompts)
             open_rows = [
-                _Row(place, question, one.clip, prefix, row, tuple(prompts.suffixes[question.prompt]))
+                _Row(place, question, one.clip, Prompt(prefix, row, tuple(call.prompts.suffixes[question.prompt])))
                 for row, one in enumerate(clips)
-                for place, question in one.questions
-                if place not in responses
+                for place, question in call.open_questions(one)
             ]
             shared_s = (time.perf_counter() - started) / len(open_rows)
             weighed = [row for row in open_rows if row.question.form == "likelihood"]
             with self._timed("weighing labels"):
-                self._weigh(weighed, prompts, responses, n_clips=n_clips, shared_s=shared_s)
+                self._weigh(weighed, call, n_clips=n_clips, shared_s=shared_s)
             written = [replace(row, shared_s=shared_s) for row in open_rows if row.question.form != "likelihood"]
-            yield from sorted(written, key=lambda row: row.suffix)
-
-    def _read_prompts(self, rows: Sequence["_Row"]) -> Read:
-        """Read on from what prompts share to the end of one prompt, in a row for each clip."""
-        prefix, places = rows[0].prefix, [row.row for row in rows]
-        cache = rows_of(prefix.cache, places)
-        mask, hidden = self._read_on(cache, prefix.mask[places], rows[0].suffix)
-        return Read(cache, mask, hidden[:, -1])
+            yield from sorted(written, key=lambda row: row.prompt.suffix)
 
     def _response(self, answer: "Answer[_Row]") -> Response:
         row = answer.item
@@ -261,58 +252,31 @@ class LocalBackend:
             row.question,
             row.clip,
             answer.tokens,
-            n_prompt_tokens=row.n_prompt_tokens,
+            n_prompt_tokens=row.prompt.n_tokens,
             latency_s=row.shared_s + answer.seconds,
         )
 
-    def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> "_Prefix":
-        device = self._model.device
-        expanded = [prompts.prefix_for(len(embeddings)) for embeddings in heard]
-        width = max(map(len, expanded))
-        tokens = torch.full((len(heard), width), self._decoding.config.pad_token_id)
-        mask = torch.zeros_like(tokens)
-        for row, prefix in enumerate(expanded):
-            tokens[row, width - len(prefix) :] = torch.tensor(prefix)
-            mask[row, width - len(prefix) :] = 1
-        tokens, mask = tokens.to(device), mask.to(device)
-        embeddings = self._model.get_input_embeddings()(tokens)
-        audio = (tokens == self._model.config.audio_token_id)[..., None]
-        spoken = torch.cat(list(heard)).to(embeddings.dtype)
-        cache = empty_cache(self._model.config.get_text_config().num_hidden_layers)
-        self._model.model.language_model(
-            inputs_embeds=embeddings.masked_scatter(audio, spoken),
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return _Prefix(mask, cache, [len(prefix) for prefix in expanded])
+    def _read_prefix(self, heard: Sequence[Any], prompts: "_Prompts") -> Prefix:
+        return read_prefix(self._model, [prompts.prefix_for(len(embeddings)) for embeddings in heard], heard)
 
-    def _weigh(
-        self,
-        rows: Sequence["_Row"],
-        prompts: "_Prompts",
-        responses: dict[int, Response],
-        *,
-        n_clips: int,
-        shared_s: float,
-    ) -> None:
+    def _weigh(self, rows: Sequence["_Row"], call: "_Call", *, n_clips: int, shared_s: float) -> None:
         """Log-probabilities of the labels' answers, about clips and about silence; ``n_clips`` at a time."""
         for (prompt, answers), group in groupby(
             sorted(rows, key=lambda row: (row.question.prompt, row.question.label_answers)),
             key=lambda row: (row.question.prompt, row.question.label_answers),
         ):
             alike = list(group)
-            silent = self._silent_logprobs(prompts, prompt, answers)
+            silent = self._silent_logprobs(call.prompts, prompt, answers)
             for start in range(0, len(alike), n_clips):
                 batch = alike[start : start + n_clips]
                 started = time.perf_counter()
-                weighed = self._label_logprobs(batch[0].prefix, [row.row for row in batch], batch[0].suffix, answers)
+                first = batch[0].prompt
+                weighed = self._label_logprobs(first.prefix, [row.prompt.row for row in batch], first.suffix, answers)
                 latency_s = shared_s + (time.perf_counter() - started) / len(batch)
                 for row, logprobs in zip(batch, weighed, strict=True):
-                    responses[row.place] = Response(
+                    call.responses[row.place] = Response(
                         request_id=row.question.request_id,
-                        n_prompt_tokens=row.n_prompt_tokens,
+                        n_prompt_tokens=row.prompt.n_tokens,
                         latency_s=latency_s,
                         audio_handling=row.clip.handling,
                         label_logprobs=tuple(logprobs),
@@ -324,24 +288,24 @@ class LocalBackend:
         if key not in self._of_silence:
             clip = fit_clip(np.zeros(round(SILENCE_S * SAMPLE_RATE_HZ), np.float32), self._card.audio)
             assert isinstance(clip, FittedClip)
-            prefix = self._read_prefix(self._hear([AskedClip("silence", clip, ())]), prompts)
+            prefix = self._read_prefix(self._hearing.embed([clip.samples]), prompts)
             self._of_silence[key] = tuple(self._label_logprobs(prefix, [0], prompts.suffixes[prompt], answers)[0])
         return self._of_silence[key]
 
     def _label_logprobs(
-        self, prefix: "_Prefix", rows: Sequence[int], suffix: Sequence[int], answers: Sequence[str]
+        self, prefix: Prefix, rows: Sequence[int], suffix: Sequence[int], answers: Sequence[str]
     ) -> list[list[float]]:
         """Log-probability of each answer with its stop token, by row; what all begin with weighs nothing."""
         written = [self._processor.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
         n_shared = n_common(written)
         cache = rows_of(prefix.cache, rows)
-        mask, hidden = self._read_on(cache, prefix.mask[rows], [*suffix, *written[0][:n_shared]])
+        mask, hidden = read_on(self._model, cache, prefix.mask[rows], [*suffix, *written[0][:n_shared]])
         n_read = cache.get_seq_length()
         first = self._logprobs(hidden[:, -1:])
         weighed = []
         for tokens in written:
             own = tokens[n_shared:]
-            _, hidden = self._read_on(cache, mask, own)
+            _, hidden = read_on(self._model, cache, mask, own)
             cache.crop(n_read)
             following = torch.cat([first, self._logprobs(hidden)], dim=1)
             of_own = following[:, list(range(len(own))), own].sum(-1)
@@ -350,32 +314,24 @@ class LocalBackend:
         found: list[list[float]] = torch.stack(weighed, dim=1).tolist()
         return found
 
-    def _read_on(self, cache: Any, mask: Any, tokens: Sequence[int]) -> tuple[Any, Any]:
-        """Read the same tokens in every row of a cache; returns the longer mask and the last layer's output."""
-        added = torch.tensor(tokens, device=mask.device).expand(len(mask), -1)
-        longer = torch.cat([mask, torch.ones_like(added)], dim=1)
-        output = self._model.model.language_model(
-            input_ids=added,
-            attention_mask=longer,
-            position_ids=(longer.cumsum(-1) - 1)[:, mask.shape[1] :],
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return longer, output.last_hidden_state
-
     def _logprobs(self, hidden: Any) -> Any:
         return check_finite(self._model.lm_head(hidden).float(), self._model).log_softmax(-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Prefix:
-    """What all prompts begin with, as read about each clip of a batch; padded on the left."""
+class _Call:
+    """What is asked together, and what has been answered of it."""
 
-    mask: Any
-    """Shape (n_clips, n_tokens)."""
-    cache: Any
-    n_tokens: Sequence[int]
-    """Of each clip, without padding."""
+    asked: Sequence[AskedClip]
+    prompts: "_Prompts"
+    features: Mapping[str, Future[list["Window"]]]
+    """Of each clip, by its key."""
+    responses: dict[int, Response]
+    """By place in the call; it fills as answers end."""
+
+    def open_questions(self, one: AskedClip) -> list[tuple[int, Question]]:
+        """Questions about a clip that have no answer yet, with their places."""
+        return [(place, question) for place, question in one.questions if place not in self.responses]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -386,18 +342,9 @@ class _Row:
     """In the call."""
     question: Question
     clip: FittedClip
-    prefix: _Prefix
-    row: int
-    """Of the prefix."""
-    suffix: tuple[int, ...]
-    """Tokens of the prompt after those that all prompts share."""
+    prompt: Prompt
     shared_s: float = 0.0
     """Its share of the time that hearing the clip and reading the shared beginning took."""
-
-    @property
-    def n_prompt_tokens(self) -> int:
-        """Tokens of the prompt, those of the audio among them."""
-        return self.prefix.n_tokens[self.row] + len(self.suffix)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from voxemo.backends.local.clips import QUESTIONS_PER_CLIP, FittedClip, load_cli
 from voxemo.backends.local.decoding import Decoding, check_generation
 from voxemo.backends.local.generic_loading import load_generic, why_alone
 from voxemo.backends.local.loading import prompt_holds_placeholder
-from voxemo.backends.local.memory import answer_in_halves
+from voxemo.backends.local.memory import ROWS_UNPLANNED, answer_in_halves
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError
 from voxemo.core.types import Generation, Response
@@ -46,7 +46,8 @@ class GenericBackend:
             ids. Sampling needs a seed; every question then draws from a stream of its own, one question at a time.
         device: torch's name of a device; the GPU if there is one, else the CPU, when None.
         dtype: ``bfloat16``, ``float16`` or ``float32``; the card's when None.
-        batch_size: questions answered together; halved for a batch that does not fit into the GPU's memory.
+        batch_size: questions answered together, 8 when None; halved for a batch that does not fit into the GPU's
+            memory.
         trust_remote_code: let code of the checkpoint's own read its configuration and processor.
         folder: of a fine-tuned model: where its card and its adapter lie.
 
@@ -61,7 +62,7 @@ class GenericBackend:
         *,
         device: str | None = None,
         dtype: str | None = None,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         trust_remote_code: bool = False,
         folder: Path | str | None = None,
     ) -> None:
@@ -73,7 +74,7 @@ class GenericBackend:
         self._model, self._conversations = self._loaded.model, self._loaded.conversations
         self._why_alone = why_alone(type(self._model).__name__)
         # A seed is per batch, and an answer must not depend on its neighbours.
-        self._batch_size = 1 if generation.do_sample or self._why_alone else batch_size
+        self._batch_size = 1 if generation.do_sample or self._why_alone else batch_size or ROWS_UNPLANNED
         self._decoding = Decoding(self._model, self._loaded.processor.tokenizer, generation)
         self._n_halved = 0
 

@@ -5,6 +5,7 @@ leaving them out changes nothing but the time it takes.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,15 @@ from voxemo.backends.local.audio_tower import encode_positions, pool_positions, 
 from voxemo.backends.local.log_mel import LogMel
 
 WINDOWS_TOGETHER = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A clip, or as much of it as the tower hears at once."""
+
+    features: torch.Tensor
+    """Log-mel, shape (n_mels, width), a little wider than it has frames; on the CPU."""
+    n_frames: int
 
 
 class Hearing:
@@ -39,13 +49,22 @@ class Hearing:
         Args:
             clips: mono at 16 kHz, shape (n_samples,), long enough for one audio token each.
         """
-        windows = [
-            (place, clip[start : start + self._window])
-            for place, clip in enumerate(clips)
-            for start in range(0, len(clip), self._window)
+        return self.embed_features([self.features(clip) for clip in clips])
+
+    def features(self, clip: Waveform) -> list[Window]:
+        """Log-mel features of each window of a clip. It touches no device, so that threads can do it ahead."""
+        parts = [clip[start : start + self._window] for start in range(0, len(clip), self._window)]
+        lengths = [self._log_mel.n_frames(len(part)) for part in parts]
+        return [
+            Window(self._log_mel(part, n_frames=window_frames(n, most=self._most_frames)), n)
+            for part, n in zip(parts, lengths, strict=True)
         ]
+
+    def embed_features(self, clips: Sequence[Sequence[Window]]) -> list[torch.Tensor]:
+        """As `embed`, from what `features` gives of each clip."""
+        windows = [(place, window) for place, clip in enumerate(clips) for window in clip]
         # Windows of like length together waste little on padding.
-        order = sorted(range(len(windows)), key=lambda number: -len(windows[number][1]))
+        order = sorted(range(len(windows)), key=lambda number: -windows[number][1].n_frames)
         found: dict[int, torch.Tensor] = {}
         for first in range(0, len(order), WINDOWS_TOGETHER):
             numbers = order[first : first + WINDOWS_TOGETHER]
@@ -55,13 +74,18 @@ class Hearing:
             pieces[place].append(found[number])
         return [torch.cat(own) for own in pieces]
 
-    def _embed_windows(self, windows: Sequence[Waveform]) -> list[torch.Tensor]:
-        n_frames = [self._log_mel.n_frames(len(window)) for window in windows]
-        width = window_frames(max(n_frames), most=self._most_frames)
-        features = torch.stack([self._log_mel(window, n_frames=width) for window in windows])
-        n_heard = torch.tensor(n_frames, device=self._device)
+    def _embed_windows(self, windows: Sequence[Window]) -> list[torch.Tensor]:
+        width = max(window.features.shape[1] for window in windows)
+        features = torch.stack([_widened(window.features, width) for window in windows])
+        n_heard = torch.tensor([window.n_frames for window in windows])
+        n_tokens = pooled_positions(n_heard).tolist()
+        n_heard = n_heard.to(self._device)
         with torch.inference_mode():
             hidden = encode_positions(self._tower, features.to(self._device, self._dtype), n_heard)
             embeddings = self._projector(pool_positions(self._tower, hidden))
-        n_tokens = pooled_positions(n_heard).tolist()
         return [row[:n] for row, n in zip(embeddings, n_tokens, strict=True)]
+
+
+def _widened(features: torch.Tensor, width: int) -> torch.Tensor:
+    """Features with silence behind them: the last frame of a narrower clip lies beyond its end and is silent."""
+    return torch.cat([features, features[:, -1:].expand(-1, width - features.shape[1])], dim=1)

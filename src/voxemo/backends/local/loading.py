@@ -6,7 +6,8 @@ that the checkpoint lacks, a chat template that drops the audio or the text, lim
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -20,7 +21,7 @@ from safetensors import SafetensorError
 
 from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.backends.base import Question
-from voxemo.backends.local.clips import n_samples
+from voxemo.backends.local.clips import AskedClip, n_samples
 from voxemo.backends.local.families import FAMILIES, find_family
 from voxemo.backends.local.families.base import Family
 from voxemo.catalog.lookup import IN_PACKAGE, checkpoint_folder
@@ -108,12 +109,12 @@ def load_checkpoint(
     _check_versions()
     _check_card(card)
     # Before the weights, so that a wrong word does not cost a minute of loading.
-    target, weights_dtype = _device(device), _dtype(dtype or card.dtype)
+    target, weights_dtype = _device(device), find_dtype(dtype or card.dtype)
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
     place: dict[str, Any] = {"revision": card.revision, "trust_remote_code": trust_remote_code}
     repository = find_repository(card)
-    try:
+    with explained(card):
         config = transformers.AutoConfig.from_pretrained(repository, **place)
         model, loading = getattr(transformers, choose_class(config)).from_pretrained(
             repository, dtype=weights_dtype, output_loading_info=True, **place
@@ -123,8 +124,6 @@ def load_checkpoint(
             processor = transformers.AutoProcessor.from_pretrained(repository, **place)
         else:
             processor = read_processor(repository, config, place)
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as cause:
-        raise BackendError(_why_not_loaded(card, cause)) from cause
     _check_weights(card, loading)
     _check_sampling_rate(card, processor)
     if card.training is not None and not card.training.merged:
@@ -132,6 +131,74 @@ def load_checkpoint(
 
         load_adapter(model, card, folder)
     return model, processor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A checkpoint as its files describe it, without its weights."""
+
+    family: Family
+    repository: str
+    """A folder of this machine, or a hub id."""
+    config: Any
+    own_generation: Any
+    """The checkpoint's own generation settings, of which only the token ids are used."""
+    processor: Any
+    prompt_frame: str
+    """As of `LoadedModel`."""
+
+
+def describe_checkpoint(card: ModelCard, *, trust_remote_code: bool) -> Described:
+    """Read what a checkpoint says of itself, and check it as `load_model` does, for an engine with its own loader.
+
+    Raises:
+        BackendError: it cannot be read, or differs from the card.
+    """
+    family = find_family(card.family, model_id=card.model_id)
+    _check_card(card)
+    if card.training is not None and not card.training.merged:
+        raise BackendError(
+            f"{card.model_id!r} has an adapter, without which its base would answer. Merge it into the base (voxemo "
+            "train merge CARD --out FOLDER), and give the card of the merged model."
+        )
+    repository = find_repository(card)
+    place: dict[str, Any] = {"revision": card.revision, "trust_remote_code": trust_remote_code}
+    with explained(card):
+        config = transformers.AutoConfig.from_pretrained(repository, **place)
+        _check_architecture(card, family, config.architectures or [])
+        processor = transformers.AutoProcessor.from_pretrained(repository, **place)
+        own = _own_generation(repository, config, card)
+    _check_sampling_rate(card, processor)
+    _check_limits(card, family, processor)
+    return Described(
+        family=family,
+        repository=repository,
+        config=config,
+        own_generation=own,
+        processor=processor,
+        prompt_frame=_prompt_frame(card, processor),
+    )
+
+
+def _own_generation(repository: str, config: Any, card: ModelCard) -> Any:
+    try:
+        return transformers.GenerationConfig.from_pretrained(repository, revision=card.revision)
+    except OSError:
+        # As for a loaded model: not every checkpoint has the file.
+        return transformers.GenerationConfig.from_model_config(config)
+
+
+@contextmanager
+def explained(card: ModelCard) -> Iterator[None]:
+    """Turn what goes wrong in reading a card's checkpoint into an error that says what to do.
+
+    Raises:
+        BackendError: from the libraries' own error.
+    """
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as cause:
+        raise BackendError(_why_not_loaded(card, cause)) from cause
 
 
 def render_chat(processor: Any, prompt: str, *, answer: str | None = None) -> str:
@@ -147,6 +214,42 @@ def render_chat(processor: Any, prompt: str, *, answer: str | None = None) -> st
     if answer is not None:
         chat.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
     return str(processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=answer is None))
+
+
+def tokenise_chats(processor: Any, prompts: Mapping[str, Question], *, model_id: str) -> dict[str, list[int]]:
+    """Token ids of each prompt's chat, with one audio token for any clip.
+
+    Args:
+        processor: of the checkpoint.
+        prompts: prompt text to a question that asks it.
+        model_id: for the message.
+
+    Raises:
+        BackendError: a prompt holds the word that stands for the audio.
+    """
+    tokens: dict[str, list[int]] = {}
+    placeholder = processor.audio_token
+    for prompt, question in prompts.items():
+        chat = render_chat(processor, prompt)
+        if chat.count(placeholder) != 1:
+            raise prompt_holds_placeholder(question, placeholder, model_id=model_id)
+        tokens[prompt] = processor.tokenizer(chat, add_special_tokens=False)["input_ids"]
+    return tokens
+
+
+def check_heard(asked: AskedClip, n_audio_tokens: int, family: Family) -> None:
+    """Refuse a clip of which the model would hear another length.
+
+    Raises:
+        BackendError: another number of audio tokens than the clip must give.
+    """
+    n_due = family.n_audio_tokens(asked.clip.samples.size)
+    if n_audio_tokens != n_due:
+        raise BackendError(
+            f"The clip {asked.key!r} of {asked.clip.samples.size / SAMPLE_RATE_HZ:.2f} s gives {n_audio_tokens} audio "
+            f"tokens where it should give {n_due}: the model would not hear what was recorded. Check that the "
+            "checkpoint's processor files belong to it."
+        )
 
 
 def prompt_holds_placeholder(question: Question, placeholder: str, *, model_id: str) -> BackendError:
@@ -185,8 +288,8 @@ def _check_card(card: ModelCard) -> None:
     fields = [field for field, declared in refused.items() if declared]
     if fields:
         raise BackendError(
-            f"The card of {card.model_id!r} sets {listing(fields)}. The local backend runs whole, unquantized "
-            f"checkpoints on mono audio at {SAMPLE_RATE_HZ} Hz; going on would answer with another model."
+            f"The card of {card.model_id!r} sets {listing(fields)}. voxemo runs whole, unquantized checkpoints on "
+            f"mono audio at {SAMPLE_RATE_HZ} Hz; going on would answer with another model."
         )
 
 
@@ -209,7 +312,12 @@ def find_repository(card: ModelCard) -> str:
     return card.repository
 
 
-def _dtype(name: str | None) -> Any:
+def find_dtype(name: str | None) -> Any:
+    """The torch dtype of a name; ``auto``, the checkpoint's own, for none.
+
+    Raises:
+        BackendError: the name is none of ``DTYPES``.
+    """
     if name is None:
         return "auto"
     if name not in DTYPES:

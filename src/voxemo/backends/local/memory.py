@@ -1,16 +1,71 @@
-"""Batches that do not fit into a device's memory."""
+"""How much is answered together: planned from the memory that is free, and less where that was too much."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import psutil
 import torch
 
 from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.backends.local.clips import FittedClip
 from voxemo.backends.local.decoding import name_of
+from voxemo.backends.local.page_table import PAGE
+from voxemo.backends.local.paged_rows import head_dim
 from voxemo.core.errors import BackendError
 
 Asked = TypeVar("Asked")
+
+MOST_ROWS = {"cuda": 320, "cpu": 48}
+"""Beyond so many, more rows no longer make an answer cheaper."""
+ROWS_UNPLANNED = 8
+"""Where a device does not say how much memory is free."""
+PAGES_PER_ROW = 16
+"""What rows are planned by: 512 tokens of a row's own, prompts and answers of ordinary length."""
+MOST_PAGES_PER_ROW = 128
+"""Beyond it, pages would stay empty."""
+SHARE_OF_FREE = {"cuda": 0.75, "cpu": 0.25}
+"""For pages; the rest is for reading prompts, and on a CPU for others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What is answered together."""
+
+    n_rows: int
+    n_pages: int
+    """Pages of keys and values for all rows."""
+
+    def halved(self) -> "Room":
+        """Half of it, for when it did not fit."""
+        return Room(n_rows=(self.n_rows + 1) // 2, n_pages=(self.n_pages + 1) // 2)
+
+
+def plan_room(model: Any, batch_size: int | None) -> Room:
+    """How much a loaded model can answer together in the memory that is free now.
+
+    Args:
+        model: loaded onto its device.
+        batch_size: rows; planned when None.
+    """
+    config = model.model.language_model.config
+    page_bytes = (
+        2 * config.num_hidden_layers * config.num_key_value_heads * PAGE * head_dim(config) * model.dtype.itemsize
+    )
+    free_bytes = _free_bytes(model.device)
+    if free_bytes is None:
+        n_rows = batch_size or ROWS_UNPLANNED
+        return Room(n_rows=n_rows, n_pages=n_rows * PAGES_PER_ROW)
+    n_pages = int(free_bytes * SHARE_OF_FREE[model.device.type]) // page_bytes
+    n_rows = batch_size or max(1, min(MOST_ROWS[model.device.type], n_pages // PAGES_PER_ROW))
+    # A few at least: what is missing is made when a question does not fit.
+    return Room(n_rows=n_rows, n_pages=max(PAGES_PER_ROW, min(n_pages, n_rows * MOST_PAGES_PER_ROW)))
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available) if device.type == "cpu" else None
 
 
 def answer_in_halves(

@@ -1,24 +1,38 @@
-"""Greedy answers to many questions at a time: a row for each, taken by the next question as soon as its answer ends.
+"""Greedy answers written in rows: a row for each question, taken by the next as soon as its answer has ended.
 
-Token for token what plain ``generate`` gives in float32; what stands in the other rows decides nothing.
+Answers are long and short. A batch that waits for its longest computes as many rows as it began with until the end;
+here a row that has ended is given to the next question, so that almost all rows are always writing.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
-from voxemo.backends.local.slots import Slots
+from voxemo.backends.local import row_step
+from voxemo.backends.local.paged_rows import PagedRows
+from voxemo.backends.local.reading import Prompt, read_prompts
 
 REFILL_SHARE = 4
 """Rows are refilled when one in so many is free: reading a few prompts at a time would hold up all others."""
 STEPS_UNSEEN = 8
 """Tokens that a GPU writes between two looks at what has ended; looking makes it wait."""
 
-Item = TypeVar("Item")
+
+class Asked(Protocol):
+    """A question to be answered."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """Its prompt about its clip."""
+        ...
+
+
+Item = TypeVar("Item", bound=Asked)
 
 
 @dataclass(slots=True, eq=False)
@@ -31,27 +45,15 @@ class Answer(Generic[Item]):
     """Its share of the time that reading its prompt and writing took."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Read:
-    """Prompts that were read: one row each."""
-
-    cache: Any
-    """Padded on the left."""
-    mask: torch.Tensor
-    """Shape (n_rows, n_tokens)."""
-    hidden: torch.Tensor
-    """Output of the last layer at the last token, shape (n_rows, width)."""
-
-
 class RowDecoder(Generic[Item]):
     """Writes answers with a language model.
 
     Args:
         model: of a class with a language model and ``lm_head``.
         n_rows: answers written at a time.
+        n_pages: pages for the keys and values of all rows; see `PagedRows`.
         stop_ids: tokens that end an answer.
         max_new_tokens: longest answer, its stop token counted.
-        read: reads the prompts of questions that are alike.
         check: passes logits of first tokens on, or raises.
     """
 
@@ -60,19 +62,23 @@ class RowDecoder(Generic[Item]):
         model: Any,
         *,
         n_rows: int,
+        n_pages: int,
         stop_ids: frozenset[int],
         max_new_tokens: int,
-        read: Callable[[Sequence[Item]], Read],
-        alike: Callable[[Item], Any],
         check: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
-        self._model, self._language_model = model, model.model.language_model
-        self._stop_ids, self._max_new_tokens = stop_ids, max_new_tokens
-        self._read, self._alike, self._check = read, alike, check
-        self._slots = Slots(self._language_model, n_rows)
-        self._rows: list[Answer[Item] | None] = [None] * n_rows
-        self._last = torch.zeros(n_rows, dtype=torch.long, device=model.device)
+        self._model, self._n_rows = model, n_rows
+        self._stop_ids, self._max_new_tokens, self._check = stop_ids, max_new_tokens, check
+        self._rows = PagedRows(model.model.language_model, n_rows=n_rows, n_pages=n_pages)
+        self._step = row_step.make_step(model, self._rows)
+        self._answers: list[Answer[Item] | None] = []
+        self._given_up: deque[Answer[Item]] = deque()
         self._n_unseen = STEPS_UNSEEN if model.device.type == "cuda" else 1
+
+    @property
+    def attention(self) -> str:
+        """How a step attends to what rows hold."""
+        return self._step.attention
 
     def answers(self, waiting: Iterator[Item]) -> Iterator[Answer[Item]]:
         """Answer every item, in the order in which answers end.
@@ -81,78 +87,132 @@ class RowDecoder(Generic[Item]):
             waiting: questions; those alike should come together. Taken when rows are free, so that it may prepare clips
                 as it goes.
         """
+        self._answers = [None] * self._n_rows
+        self._rows.use_all()
+        try:
+            yield from self._answer_all(waiting)
+        finally:
+            # Whoever stops asking, or runs out of memory, leaves rows behind that hold questions.
+            self._given_up.clear()
+            self._rows.end([place for place, answer in enumerate(self._answers) if answer is not None])
+
+    def _answer_all(self, waiting: Iterator[Item]) -> Iterator[Answer[Item]]:
         is_more = True
         while True:
-            free = [number for number, answer in enumerate(self._rows) if answer is None]
-            if is_more and len(free) * REFILL_SHARE >= len(self._rows):
-                taken = list(islice(waiting, len(free)))
-                is_more = len(taken) == len(free)
-                yield from self._begin(free, taken)
-                continue
-            if len(free) == len(self._rows):
+            free = [place for place, answer in enumerate(self._answers) if answer is None]
+            is_due = is_more or self._given_up
+            if is_due and len(free) * REFILL_SHARE >= len(self._answers):
+                n_given_up = len(self._given_up)
+                again = [self._given_up.popleft() for _ in range(min(n_given_up, len(free)))]
+                taken = [Answer(item) for item in islice(waiting, len(free) - len(again))]
+                is_more = len(taken) == len(free) - len(again)
+                yield from self._begin(free, [*again, *taken])
+            elif len(free) == len(self._answers):
                 return
-            if not is_more and 2 * len(free) >= len(self._rows):
-                self._keep([number for number, answer in enumerate(self._rows) if answer is not None])
-            yield from self._write()
+            elif not is_due and 2 * len(free) >= len(self._answers):
+                self._keep([place for place, answer in enumerate(self._answers) if answer is not None])
+            if any(self._answers):
+                yield from self._write()
 
-    def _begin(self, free: Sequence[int], taken: Sequence[Item]) -> Iterator[Answer[Item]]:
-        """Read the prompts of new questions into free rows; gives answers that end with their first token."""
-        rows = iter(free)
-        for _, group in groupby(taken, key=self._alike):
-            started = time.perf_counter()
-            items = list(group)
-            places = list(islice(rows, len(items)))
-            read = self._read(items)
-            first = self._check(self._model.lm_head(read.hidden).float()).argmax(-1)
-            self._slots.load(places, read.cache, read.mask)
-            self._last[torch.tensor(places, device=first.device)] = first
-            tokens = first.tolist()
-            share_s = (time.perf_counter() - started) / len(items)
-            for place, item, token in zip(places, items, tokens, strict=True):
-                answer = Answer(item, [token], share_s)
-                if self._has_ended(answer):
-                    yield answer
-                else:
-                    self._rows[place] = answer
+    # --- beginning -----------------------------------------------------------------------------------------------
+
+    def _begin(self, free: Sequence[int], taken: Sequence[Answer[Item]]) -> Iterator[Answer[Item]]:
+        """Read prompts into free rows, as far as there are pages; gives answers that end with their first token."""
+        placed: list[tuple[int, Answer[Item], bool]] = []
+        for place, answer in zip(free, taken, strict=False):
+            prompt = answer.item.prompt
+            due: dict[str, Any] = {"key": prompt.clip, "n_shared": prompt.n_shared, "n_own": len(prompt.suffix)}
+            if not self._rows.has_room(**due):
+                if placed or any(self._answers):
+                    break
+                self._rows.make_room(**due)
+                self._step.forget()
+            self._answers[place] = answer
+            placed.append((place, answer, self._rows.begin(place, **due)))
+        # In the order in which they were asked, before any that were given up later.
+        self._given_up.extendleft(reversed(taken[len(placed) :]))
+        for _, group in groupby(placed, key=lambda one: (id(one[1].item.prompt.prefix), one[1].item.prompt.suffix)):
+            yield from self._read(list(group))
+
+    def _read(self, placed: Sequence[tuple[int, Answer[Item], bool]]) -> Iterator[Answer[Item]]:
+        """Read prompts that are alike."""
+        started = time.perf_counter()
+        prompts = [answer.item.prompt for _, answer, _ in placed]
+        places = [place for place, _, _ in placed]
+        prefix = prompts[0].prefix
+        lengths = torch.tensor([prompt.n_shared for prompt in prompts], device=self._model.device)
+        new = [number for number, (_, _, is_new) in enumerate(placed) if is_new]
+        if new:
+            rows = [prompts[number].row for number in new]
+            self._rows.load_shared([places[number] for number in new], prefix.cache, rows, lengths[new])
+        read = read_prompts(self._model, prompts)
+        self._rows.load_own(places, read.cache, lengths, len(prompts[0].suffix))
+        first = self._check(self._model.lm_head(read.hidden).float()).argmax(-1)
+        self._step.last[torch.tensor(places, device=first.device)] = first
+        tokens = first.tolist()
+        share_s = (time.perf_counter() - started) / len(placed)
+        for (place, answer, _), token in zip(placed, tokens, strict=True):
+            answer.tokens.append(token)
+            answer.seconds += share_s
+            if self._has_ended(answer):
+                self._end(place)
+                yield answer
+
+    # --- writing -------------------------------------------------------------------------------------------------
 
     def _write(self) -> Iterator[Answer[Item]]:
         """Add a token to every answer, several on a GPU; gives those that have ended."""
         started = time.perf_counter()
-        active = torch.tensor([answer is not None for answer in self._rows], device=self._last.device).long()
-        columns = [self._step(active) for _ in range(self._n_unseen)]
+        self._reserve()
+        if self._rows.look_up():
+            self._step.forget()
+        columns = [self._step() for _ in range(self._n_unseen)]
         written = torch.stack(columns, dim=1).tolist()
-        n_writing = sum(answer is not None for answer in self._rows)
-        share_s = (time.perf_counter() - started) / n_writing
-        for place, (answer, tokens) in enumerate(zip(self._rows, written, strict=True)):
+        share_s = (time.perf_counter() - started) / sum(answer is not None for answer in self._answers)
+        ended = []
+        for place, (answer, tokens) in enumerate(zip(self._answers, written, strict=True)):
             if answer is None:
                 continue
             answer.seconds += share_s
             for token in tokens:
                 answer.tokens.append(token)
                 if self._has_ended(answer):
-                    self._rows[place] = None
-                    yield answer
+                    ended.append((place, answer))
                     break
+        for place, answer in ended:
+            self._end(place)
+            yield answer
 
-    def _step(self, active: torch.Tensor) -> torch.Tensor:
-        """The next token of every row, shape (n_rows,); those of free rows mean nothing."""
-        slots = self._slots
-        output = self._language_model(
-            input_ids=self._last[:, None],
-            attention_mask=slots.masks(),
-            position_ids=slots.lengths[:, None],
-            past_key_values=slots.cache,
-            use_cache=True,
-        )
-        self._last = self._model.lm_head(output.last_hidden_state[:, -1]).argmax(-1)
-        slots.advance(active)
-        return self._last
+    def _reserve(self) -> None:
+        """Have pages for the next tokens of all rows, the longest answers first; rows that get none are given up.
+
+        What is given up is asked again later, and answered the same: nothing is random here.
+        """
+        writing = [(place, answer) for place, answer in enumerate(self._answers) if answer is not None]
+        writing.sort(key=lambda one: -len(one[1].tokens))
+        while writing:
+            place, answer = writing.pop(0)
+            # The first token of an answer comes from reading, so that the last one is never written to a page.
+            n_own = len(answer.item.prompt.suffix) + len(answer.tokens) - 1 + self._n_unseen
+            while not self._rows.grow(place, n_own=n_own):
+                if not writing:
+                    self._rows.enlarge()
+                    self._step.forget()
+                    continue
+                shortest, given_up = writing.pop()
+                self._end(shortest)
+                given_up.tokens.clear()
+                self._given_up.append(given_up)
+
+    def _end(self, place: int) -> None:
+        self._answers[place] = None
+        self._rows.end([place])
 
     def _has_ended(self, answer: Answer[Item]) -> bool:
         return answer.tokens[-1] in self._stop_ids or len(answer.tokens) >= self._max_new_tokens
 
     def _keep(self, places: Sequence[int]) -> None:
         """Give up free rows, when nothing is left to fill them with."""
-        self._slots.keep(places)
-        self._last = self._last[torch.tensor(places, device=self._last.device)]
-        self._rows = [self._rows[place] for place in places]
+        self._rows.keep(places)
+        self._step.keep(places)
+        self._answers = [self._answers[place] for place in places]
