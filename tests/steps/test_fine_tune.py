@@ -268,6 +268,11 @@ def test_a_model_trained_on_another_split_is_not_asked_about_its_own_training_cl
         )
 
 
+def test_a_backend_that_takes_no_adapters_is_given_none(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"has an adapter, which the backend 'vllm' does not take\. Merge it"):
+        run_of(trained.workspace, tmp_path / "runs", str(trained.folder / MODEL_CARD), backend="vllm")
+
+
 def test_a_merged_model_answers_in_a_run_as_the_adapter_does(after: Workspace, tmp_path: Path) -> None:
     (card,) = after.trained_models(NAME)
     merged = merge_model(after, card, tmp_path / "merged")
@@ -290,7 +295,8 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 def command(workspace: Workspace, base: Path, *, name: str) -> list[str]:
     """The training of ``RECIPE`` on the command line."""
     words = f"train toy --model {base} --fold 1 --name {name} --rank 4 --alpha 8 --learning-rate 1e-2 --epochs 2"
-    return [*words.split(), *f"--batch-size 32 --checkpoint-every 3 --device cpu --workspace {workspace.root}".split()]
+    pace = f"--batch-size 32 --micro-batch-size 16 --checkpoint-every 3 --device cpu --workspace {workspace.root}"
+    return [*words.split(), *pace.split()]
 
 
 def environment() -> dict[str, str]:

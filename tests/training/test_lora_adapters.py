@@ -17,7 +17,7 @@ from voxemo.backends.base import Question
 from voxemo.backends.local import adapters
 from voxemo.backends.local.adapters import attach_adapter, check_acts, load_adapter, trainable_share
 from voxemo.backends.local.engine import create
-from voxemo.backends.local.loading import render_chat
+from voxemo.backends.local.loading import describe_checkpoint, render_chat
 from voxemo.core.cards import ModelCard, TrainingRecord
 from voxemo.core.errors import BackendError, TrainingError
 from voxemo.core.labels import LabelSet
@@ -288,6 +288,13 @@ def test_a_card_given_without_its_folder_says_so(qwen_school: School, tmp_path: 
 
     with pytest.raises(BackendError, match="give the folder"):
         load_adapter(qwen_school.loaded.model, card, None)
+
+
+def test_an_engine_with_its_own_loader_is_not_given_the_base_in_its_place(qwen_school: School, tmp_path: Path) -> None:
+    card = trained(qwen_school, tmp_path, tiny_card(Path("tiny"), "qwen2-audio"))
+
+    with pytest.raises(BackendError, match="Merge it into the base"):
+        describe_checkpoint(card, trust_remote_code=False)
 
 
 # --- merging -----------------------------------------------------------------------------------------------------
