@@ -76,6 +76,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/demo_model.py
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/engine_7b.py
+	$(BIN)/python bench/training.py
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) demo-workspace

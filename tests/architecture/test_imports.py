@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {"core", "splits"},
     "corpora": {"core", *L1, "audio", "catalog"},
     "backends": {"core", *L1, "audio", "catalog"},
-    "training": {"core", *L1, "audio", "backends"},
+    "training": {"core", *L1, "audio", "backends", "store"},
     "demo": {"core", *L1, "catalog", "audio", "backends", "training", "corpora"},
     "steps": {"core", *L1, *L2},
     "cluster": {"core", *L1, *L2, "steps"},

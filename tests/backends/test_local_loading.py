@@ -251,7 +251,7 @@ def a_training_record() -> TrainingRecord:
         for name, field in TrainingRecord.model_fields.items()
         if field.is_required() and name not in ("kind", "partitions", "label_names", "n_utterances", "seed", "recipe")
     }
-    return TrainingRecord.model_construct(**text)
+    return TrainingRecord.model_construct(kind="supervised", **text)
 
 
 @pytest.mark.parametrize(

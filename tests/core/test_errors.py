@@ -26,6 +26,7 @@ MADE: list[VoxEmoError] = [
     errors.AudioError("a.wav", "0 bytes", kind="empty"),
     *(kind("what happened") for kind in (errors.SplitError, errors.AnswerFileError, errors.BackendError)),
     *(kind("what happened") for kind in (errors.RunError, errors.CorpusError, errors.DownloadError, VoxEmoError)),
+    errors.TrainingError("what happened"),
 ]
 
 

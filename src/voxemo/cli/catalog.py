@@ -195,10 +195,11 @@ def show(
     elif kind == "transfer":
         _show_transfer(name, workspace_at(workspace), as_json)
     else:
-        from voxemo.catalog import lookup
         from voxemo.steps.corpora import find_card
+        from voxemo.steps.fold_models import find_model
 
-        card = find_card(workspace_at(workspace), name) if kind == "corpus" else lookup.model_card(name)
+        at = workspace_at(workspace)
+        card = find_card(at, name) if kind == "corpus" else find_model(at, name)
         content = card.model_dump(mode="json", exclude_none=True)
         if as_json:
             emit(content)

@@ -324,6 +324,8 @@ class TrainingRecord(Document):
 
     kind: Literal["sft", "supervised"]
     base_model_id: str | None
+    base_model_sha256: Text | None = None
+    """Hash of the base model's card, as a run names that model; of fine-tuned models."""
     corpus_id: Slug
     corpus_card_sha256: Text
     split_id: Slug
@@ -331,6 +333,8 @@ class TrainingRecord(Document):
     fold_id: Text
     partitions: tuple[Text, ...]
     """Partitions it was trained on."""
+    utterances_sha256: Text | None = None
+    """Hash of the prepared corpus; of fine-tuned models."""
     label_source: LabelSource
     """Whose labels it was taught."""
     label_names: tuple[LabelName, ...]
@@ -339,8 +343,10 @@ class TrainingRecord(Document):
     recipe: dict[str, Any]
     package_versions: dict[str, str]
     artefact: Text
-    """File with the learned weights, beside the card."""
+    """File with the learned weights, beside the card; of a merged model, its configuration."""
     artefact_sha256: Text
+    merged: bool = False
+    """Whether the checkpoint beside the card holds what was learned, and no adapter is needed."""
 
 
 class ModelCard(Document):

@@ -23,6 +23,7 @@
     ├── SplitError           a division into folds that cannot be made or does not fit
     ├── AnswerFileError      a file of answers that does not belong to the run
     ├── BackendError         a model that cannot be loaded, or does not do as declared
+    ├── TrainingError        a training that cannot begin or go on
     └── RunError             a run folder that is damaged, changed or not finished
 
 A message gives the fact, the place, the expectation and the next step, in this order.
@@ -313,6 +314,10 @@ class AnswerFileError(VoxEmoError):
 
 class BackendError(VoxEmoError):
     """A model that cannot be loaded, or does not do what its card declares."""
+
+
+class TrainingError(VoxEmoError):
+    """A training that cannot begin, or that leads nowhere."""
 
 
 class RunError(VoxEmoError):

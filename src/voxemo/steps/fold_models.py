@@ -6,7 +6,7 @@ from typing import Literal
 
 from voxemo.catalog import lookup
 from voxemo.core.cards import CorpusCard, ModelCard
-from voxemo.core.errors import RunError
+from voxemo.core.errors import RunError, UnknownName
 from voxemo.store.layout import MODEL_CARD, Workspace
 from voxemo.store.models import checkpoint_revision, remember_model
 
@@ -23,6 +23,22 @@ EVERY_FOLD = "all"
 """Stands for every fold where a model is the same on all of them."""
 
 TrainingKind = Literal["zero_shot", "supervised", "sft", "transfer"]
+
+
+def find_model(workspace: Workspace, model: str) -> ModelCard:
+    """The card of a model by name or path: the catalog's, else one that was trained in the workspace under that name.
+
+    A name of the second kind has a card for each fold; this is the first one.
+
+    Raises:
+        UnknownName: no card, file or trained model answers to the name.
+    """
+    if not lookup.is_path(model) and model not in lookup.model_names():
+        trained = workspace.trained_models(model)
+        if not trained:
+            raise UnknownName("model", model, sorted({*lookup.model_names(), *workspace.trained_names()}))
+        return lookup.model_card(str(trained[0]))
+    return lookup.model_card(model)
 
 
 def trained_card(
@@ -87,20 +103,18 @@ def fold_cards(
     Raises:
         RunError: a fold's model has not been trained on this split, or was trained on clips that would be tested.
     """
-    card = card_on(lookup.model_card(model), backend)
-    if card.backend in SERVED_BACKENDS:
-        return {EVERY_FOLD: _served_card(card)}
-    if (folder := lookup.checkpoint_folder(card.repository)) is not None:
-        return {EVERY_FOLD: _local_checkpoint(workspace, card, folder)}
-    if card.repository is not None and card.repository.startswith(("/", "./", "../", "~")):
+    card = card_on(find_model(workspace, model), backend)
+    if has_adapter(card) and card.backend != "local":
         raise RunError(
-            f"The card of {card.model_id} names the checkpoint folder {card.repository!r}, which is not there. "
-            "Mend `repository` on the card: a folder on this machine, or a hub id."
+            f"{card.model_id} has an adapter, which the backend {card.backend!r} does not take. Merge it into its base "
+            "(voxemo train merge CARD --out FOLDER), and give the card of the merged model."
         )
-    if card.training is not None:
+    if card.training is not None and lookup.is_path(model):
         return _given_card(workspace, card, Path(model).parent, corpus_id, split_sha256, folds)
-    if card.backend not in SUPERVISED_BACKENDS:
-        return {EVERY_FOLD: card}
+    if card.training is None and card.backend not in SUPERVISED_BACKENDS:
+        return {EVERY_FOLD: untrained_card(workspace, card)}
+    base = model if card.training is None else card.training.base_model_id
+    named = "" if card.training is None else f" --name {model}"
     cards: dict[str, ModelCard] = {}
     for fold_id in folds:
         trained = trained_card(
@@ -114,10 +128,29 @@ def fold_cards(
         if trained is None:
             raise RunError(
                 f"{model} has not been trained on fold {fold_id} of {corpus_id}, split {split_id} as it is now. "
-                f"Run: voxemo train {corpus_id} --model {model} --split {split_id}"
+                f"Run: voxemo train {corpus_id} --model {base} --split {split_id}{named}"
+                + (", or give the path of a card that was trained on another corpus." if named else "")
             )
         cards[fold_id] = trained
     return cards
+
+
+def untrained_card(workspace: Workspace, card: ModelCard) -> ModelCard:
+    """The card of a model that learns nothing here, as a run names it.
+
+    Raises:
+        RunError: it names a folder that is not there.
+    """
+    if card.backend in SERVED_BACKENDS:
+        return _served_card(card)
+    if (folder := lookup.checkpoint_folder(card.repository)) is not None:
+        return _local_checkpoint(workspace, card, folder)
+    if card.repository is not None and card.repository.startswith(("/", "./", "../", "~")):
+        raise RunError(
+            f"The card of {card.model_id} names the checkpoint folder {card.repository!r}, which is not there. "
+            "Mend `repository` on the card: a folder on this machine, or a hub id."
+        )
+    return card
 
 
 def _given_card(
@@ -178,6 +211,11 @@ def check_shipped(card: ModelCard) -> None:
             f"{card.model_id} as it is installed now ({card.repository}) is not the one that this run was planned for. "
             "Plan a new run, or install the version of before."
         )
+
+
+def has_adapter(card: ModelCard) -> bool:
+    """Whether a model is its base with an adapter beside it."""
+    return card.training is not None and card.training.kind == "sft" and not card.training.merged
 
 
 def training_kind(card: ModelCard, corpus_id: str) -> TrainingKind:

@@ -37,6 +37,7 @@ from voxemo.store.manifest import read_manifest, write_manifest
 from voxemo.store.provenance import git_state, package_versions
 from voxemo.store.tables import PLAN, frame, read_table, write_table
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split, split_command
+from voxemo.training.lora import differences_from_paper
 
 HEARD_INSTEAD = {"silence": "silence", "noise": "noise of the same power", "shuffled": "the clip of another utterance"}
 AUDIO_HANDLING = "16 kHz mono float32; channels averaged without those of low frequency (LFE); soxr HQ resampling"
@@ -50,7 +51,7 @@ class PlanOptions:
     """``hard``, ``distribution`` and/or ``likelihood``; the protocol asks the second where votes exist, and never the
     third."""
     variants: tuple[str, ...] | None = None
-    """Prompt names or paths; the five of the paper by default, ``direct`` alone for supervised systems."""
+    """Prompt names or paths; the five of the paper by default, ``direct`` alone for trained systems."""
     folds: tuple[str, ...] | None = None
     label_source: LabelSource | None = None
     backend: str | None = None
@@ -385,7 +386,7 @@ def planned_prompts(corpus: CorpusCard, model: ModelCard, options: PlanOptions) 
         UnknownName: a prompt that there is not.
         RunError: prompts whose answers would be taken for another prompt's.
     """
-    names, forms = options.variants or default_variants(model), options.forms or default_forms(corpus)
+    names, forms = options.variants or default_variants(model), options.forms or default_forms(corpus, model)
     prompts = _render(corpus, names, forms)
     _check_prompts(corpus, prompts)
     return prompts
@@ -416,15 +417,22 @@ def _check_prompts(corpus: CorpusCard, prompts: Sequence[PromptText]) -> None:
         )
 
 
-def default_forms(corpus: CorpusCard) -> tuple[Form, ...]:
-    """Forms that the protocol asks: hard everywhere, distribution where votes are released (PROTOCOL section 4)."""
+def default_forms(corpus: CorpusCard, model: ModelCard) -> tuple[Form, ...]:
+    """Forms that the protocol asks: hard everywhere, distribution where votes are released (PROTOCOL section 4).
+
+    A fine-tuned model is asked what it was taught, which is the hard form alone.
+    """
     voted = corpus.perception is not None and corpus.perception.votes_released
-    return ("hard", "distribution") if voted else ("hard",)
+    return ("hard", "distribution") if voted and not _is_tuned(model) else ("hard",)
 
 
 def default_variants(model: ModelCard) -> tuple[str, ...]:
-    """Prompt variants that the protocol asks: all five of a speech LLM, ``direct`` of a supervised system."""
-    return ("direct",) if model.backend in SUPERVISED_BACKENDS else lookup.prompt_names()
+    """Prompt variants that the protocol asks: all five of a speech LLM, ``direct`` of whatever was trained for it."""
+    return ("direct",) if model.backend in SUPERVISED_BACKENDS or _is_tuned(model) else lookup.prompt_names()
+
+
+def _is_tuned(model: ModelCard) -> bool:
+    return model.training is not None and model.training.kind == "sft"
 
 
 def _rows(
@@ -533,7 +541,7 @@ def _deviations(
     changed = {name: value for name, value in asdict(options.generation).items() if value != standard[name]}
     if changed:
         found.append("decoding differs from the protocol: " + ", ".join(f"{k} = {v}" for k, v in changed.items()))
-    standard_prompts = _render(corpus, default_variants(model), default_forms(corpus))
+    standard_prompts = _render(corpus, default_variants(model), default_forms(corpus, model))
     if {p.prompt_sha256 for p in prompts} != {p.prompt_sha256 for p in standard_prompts}:
         found.append("prompts asked: " + ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts))
     if split.split_id != "protocol":
@@ -544,4 +552,7 @@ def _deviations(
         found.append(f"scored against {label_source} labels; the protocol takes {corpus.gold}")
     if model.training is not None and model.training.label_source != label_source:
         found.append(f"trained on {model.training.label_source} labels, scored against {label_source} ones")
+    if model.training is not None and model.training.kind == "sft":
+        differing = differences_from_paper(model.training.recipe)
+        found += [f"fine-tuning: {', '.join(differing)}"] if differing else []
     return tuple(found)

@@ -16,7 +16,7 @@ from voxemo.core.errors import AudioError
 from voxemo.core.types import AudioCondition, Generation, Response, Utterance
 from voxemo.steps.fold_models import check_shipped
 from voxemo.store.layout import Workspace
-from voxemo.store.models import known_folder, model_folder
+from voxemo.store.models import base_folder, known_folder, model_folder
 from voxemo.store.workspace import corpus_root
 
 LOADERS = 4
@@ -74,11 +74,16 @@ def open_backend(
     """
     check_shipped(card)
     options = dict(options or {})
-    if card.training is not None:
+    # The run names a checkpoint of this disk by its content; only here does it get its path back.
+    if card.training is None:
+        where = model_folder(workspace, card) if known_folder(workspace, card) is not None else None
+    elif card.training.merged:
+        where = model_folder(workspace, card)
+    else:
         options["folder"] = model_folder(workspace, card)
-    elif card.repository is not None and known_folder(workspace, card) is not None:
-        # The run names a checkpoint of this disk by its content; only here does it get its path back.
-        card = card.model_copy(update={"repository": str(model_folder(workspace, card))})
+        where = base_folder(workspace, card)
+    if card.repository is not None and where is not None:
+        card = card.model_copy(update={"repository": str(where)})
     return make_backend(card.model_copy(update=dict(changes)), Generation(**manifest.generation), **options)
 
 

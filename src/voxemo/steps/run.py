@@ -8,10 +8,9 @@ from typing import Any
 
 from voxemo.backends.base import Backend
 from voxemo.backends.registry import create_backend
-from voxemo.catalog import lookup
 from voxemo.core.errors import RunError
 from voxemo.steps.corpora import find_card
-from voxemo.steps.fold_models import SUPERVISED_BACKENDS, trained_card
+from voxemo.steps.fold_models import SUPERVISED_BACKENDS, find_model, trained_card
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import ParseResult, parse_run
 from voxemo.steps.plan import PlanOptions, plan_run, planned_prompts
@@ -55,7 +54,7 @@ def plan_line(
     if split_id not in split_ids(workspace, card.corpus_id) and split_id in SPLIT_POLICIES and split_id != "emobox":
         split_corpus(workspace, corpus, policy=split_id)
     # Before minutes of training, so that a wrong word costs none.
-    planned_prompts(card, lookup.model_card(model), options or PlanOptions())
+    planned_prompts(card, find_model(workspace, model), options or PlanOptions())
     _train_missing(workspace, corpus, model, split_id, options, bar)
     return plan_run(workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command)
 
@@ -90,7 +89,7 @@ def finish_run(
 def _train_missing(
     workspace: Workspace, corpus: str, model: str, split_id: str, options: PlanOptions | None, bar: ProgressBar
 ) -> None:
-    card = lookup.model_card(model)
+    card = find_model(workspace, model)
     if card.backend not in SUPERVISED_BACKENDS or card.training is not None:
         return
     corpus_id = find_card(workspace, corpus).corpus_id

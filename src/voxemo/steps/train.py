@@ -1,15 +1,16 @@
 """A split's training part to a model card per fold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from voxemo.audio.load import load_audio
 from voxemo.backends.base import Waveform
 from voxemo.catalog import lookup
-from voxemo.core.cards import ModelCard
+from voxemo.core.cards import CorpusCard, ModelCard
 from voxemo.core.errors import RunError, UnknownName
-from voxemo.core.types import Utterance
+from voxemo.core.types import Split, Utterance
 from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import SUPERVISED_BACKENDS
 from voxemo.steps.plan import check_split
@@ -17,7 +18,7 @@ from voxemo.steps.prepare import Progress
 from voxemo.store.layout import Workspace
 from voxemo.store.models import remember_model, write_model
 from voxemo.store.provenance import package_versions
-from voxemo.store.workspace import corpus_root, read_prepared, read_split
+from voxemo.store.workspace import PreparedCorpus, corpus_root, read_prepared, read_split
 from voxemo.training import acoustic
 
 
@@ -27,6 +28,56 @@ class TrainResult:
 
     cards: dict[str, ModelCard]
     folders: dict[str, Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingCorpus:
+    """A prepared corpus with a split, as training reads it."""
+
+    card: CorpusCard
+    prepared: PreparedCorpus
+    split: Split
+    facts: dict[str, Any]
+    """Of the split."""
+    folds: tuple[str, ...]
+    """That are trained on."""
+    utterances: dict[str, Utterance]
+    """Of the benchmark, by id."""
+    clips: dict[str, Callable[[], Waveform]]
+    """Utterance to what loads its clip, for audio that `prepare` could read."""
+    gold: dict[str, str | None]
+    """Utterance to its label of the card's gold source."""
+
+
+def read_training_corpus(
+    workspace: Workspace, corpus: str, *, split_id: str, folds: Sequence[str] | None
+) -> TrainingCorpus:
+    """What there is to learn from.
+
+    Raises:
+        UnknownName: a fold that the split lacks.
+        NotPrepared, SplitError, RunError: as the message says.
+    """
+    card = find_card(workspace, corpus)
+    prepared = read_prepared(workspace, card)
+    split, facts = read_split(workspace, card.corpus_id, split_id)
+    check_split(split, prepared, card)
+    root = corpus_root(workspace, card.corpus_id)
+    utterances = {u.utterance_id: u for u in prepared.benchmark}
+    known = tuple(fold.fold_id for fold in split.folds)
+    for fold_id in folds or ():
+        if fold_id not in known:
+            raise UnknownName("fold", fold_id, known)
+    return TrainingCorpus(
+        card=card,
+        prepared=prepared,
+        split=split,
+        facts=facts,
+        folds=tuple(fold_id for fold_id in known if folds is None or fold_id in folds),
+        utterances=utterances,
+        clips={name: _loader(root, u) for name, u in utterances.items() if u.unusable_reason is None},
+        gold={name: getattr(u, card.gold) for name, u in utterances.items()},
+    )
 
 
 def train_model(
@@ -40,6 +91,8 @@ def train_model(
     on_progress: Progress | None = None,
 ) -> TrainResult:
     """Train a supervised system on each fold's training part and write its card and weights into the workspace.
+
+    Speech LLMs are trained by ``steps.fine_tune``.
 
     Args:
         workspace: holds the prepared corpus and the split.
@@ -58,39 +111,25 @@ def train_model(
     if base.backend not in SUPERVISED_BACKENDS:
         raise RunError(
             f"{base.model_id} (backend {base.backend!r}) is not trained by this version; "
-            f"these are: {', '.join(SUPERVISED_BACKENDS)}."
+            f"these are: {', '.join(SUPERVISED_BACKENDS)}, and speech LLMs of the backend 'local'."
         )
-    card = find_card(workspace, corpus)
-    prepared = read_prepared(workspace, card)
-    split, facts = read_split(workspace, card.corpus_id, split_id)
-    check_split(split, prepared, card)
-    root = corpus_root(workspace, card.corpus_id)
-    utterances = {u.utterance_id: u for u in prepared.benchmark}
-    clips = {
-        name: _loader(root, utterance) for name, utterance in utterances.items() if utterance.unusable_reason is None
-    }
-    gold = {name: getattr(u, card.gold) for name, u in utterances.items()}
-    known = tuple(fold.fold_id for fold in split.folds)
-    for fold_id in folds or ():
-        if fold_id not in known:
-            raise UnknownName("fold", fold_id, known)
-    chosen = [fold_id for fold_id in known if folds is None or fold_id in folds]
+    data = read_training_corpus(workspace, corpus, split_id=split_id, folds=folds)
     features = acoustic.extract_features(
-        {name: load for name, load in clips.items() if gold[name] is not None}, on_progress=on_progress
+        {name: load for name, load in data.clips.items() if data.gold[name] is not None}, on_progress=on_progress
     )
     cards, folders = {}, {}
-    for fold_id in chosen:
-        folder = workspace.model_folder(base.model_id, card.corpus_id, split_id, fold_id)
+    for fold_id in data.folds:
+        folder = workspace.model_folder(base.model_id, data.card.corpus_id, split_id, fold_id)
         cards[fold_id], weights = acoustic.train(
             base,
-            card,
-            split,
+            data.card,
+            data.split,
             fold_id,
             features=features,
-            labels=gold,
-            label_source=card.gold,
+            labels=data.gold,
+            label_source=data.card.gold,
             seed=seed,
-            split_sha256=facts["sha256"],
+            split_sha256=data.facts["sha256"],
             package_versions=package_versions(),
         )
         folders[fold_id] = folder

@@ -58,6 +58,18 @@ class Workspace:
         """Folder of one trained model: its card and its weights."""
         return self.root / "models" / model_id / corpus_id / split_id / f"fold-{fold_id}"
 
+    def trained_models(self, model_id: str) -> tuple[Path, ...]:
+        """The card of every fold that a model of this name was trained on, whatever the corpus."""
+        return tuple(sorted((self.root / "models" / model_id).glob(f"*/*/fold-*/{MODEL_CARD}")))
+
+    def trained_names(self) -> tuple[str, ...]:
+        """Names under which models were trained in this workspace."""
+        return tuple(sorted({path.parents[3].name for path in self.root.glob(f"models/*/*/*/fold-*/{MODEL_CARD}")}))
+
+    def embeddings(self, encoder_sha256: str) -> Path:
+        """What a frozen audio tower gives of clips; derived, may be deleted."""
+        return self.root / "embeddings" / encoder_sha256[:16]
+
     def model_root(self, card_sha256: str) -> Path:
         """Where a model's files lie on this machine, by the hash of its card."""
         return self.root / "model-roots" / f"{card_sha256}.json"

@@ -43,6 +43,9 @@ def checkpoint_revision(folder: Path) -> str:
         # Download tools keep notes in hidden folders; they change, the checkpoint does not.
         if any(part.startswith(".") for part in name.parts) or not path.is_file():
             continue
+        # The card of a merged model lies beside its checkpoint, and names this very hash.
+        if name.as_posix() == MODEL_CARD:
+            continue
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{name.as_posix()} {content}\n".encode())
@@ -51,7 +54,17 @@ def checkpoint_revision(folder: Path) -> str:
 
 def known_folder(workspace: Workspace, card: ModelCard) -> Path | None:
     """Where a model's files lie on this machine, if the workspace knows: trained models and local checkpoints."""
-    path = workspace.model_root(card.sha256())
+    return _known(workspace, card.sha256())
+
+
+def base_folder(workspace: Workspace, card: ModelCard) -> Path | None:
+    """Where the base of a fine-tuned model lies on this machine, if the workspace knows: of local checkpoints."""
+    base = card.training.base_model_sha256 if card.training is not None else None
+    return None if base is None else _known(workspace, base)
+
+
+def _known(workspace: Workspace, card_sha256: str) -> Path | None:
+    path = workspace.model_root(card_sha256)
     return workspace.root / read_json(path)["folder"] if path.is_file() else None
 
 

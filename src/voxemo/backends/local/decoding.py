@@ -131,12 +131,21 @@ class Decoding:
                 for name, value in model.generation_config.to_dict().items()
                 if name in SAMPLING_FIELDS or (value is not None and name != "transformers_version")
             },
+            "adapter": _adapter_facts(card),
             "seed": self._generation.seed if self._generation.do_sample else None,
             "chat_template_sha256": chat_template_sha256(processor),
             "audio": {**card.audio.model_dump(mode="json"), **audio},
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
             "warnings": [*dtype_warnings(dtype), *warnings],
         }
+
+
+def _adapter_facts(card: ModelCard) -> dict[str, Any] | None:
+    """What a run says of the adapter that a model answers with; None for a model without one."""
+    record = card.training
+    if record is None or record.kind != "sft" or record.merged:
+        return None
+    return {"sha256": record.artefact_sha256, "merged": False, "rank": record.recipe["rank"]}
 
 
 def answer_response(

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ try:
     from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing, Window
-    from voxemo.backends.local.loading import check_heard, load_model, tokenise_chats
+    from voxemo.backends.local.loading import LoadedModel, check_heard, load_model, tokenise_chats
     from voxemo.backends.local.memory import check_room, plan_room
     from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
     from voxemo.backends.local.row_decoder import Answer, RowDecoder
@@ -45,6 +46,7 @@ def create(
     dtype: str | None = None,
     batch_size: int | None = None,
     trust_remote_code: bool = False,
+    folder: Path | str | None = None,
 ) -> "LocalBackend | GenericBackend":
     """Load the model that a card names: `LocalBackend`, or `GenericBackend` where the engine does not reach.
 
@@ -52,7 +54,13 @@ def create(
     """
     is_fast = card.family != GENERIC and is_greedy(generation)
     return (LocalBackend if is_fast else GenericBackend)(
-        card, generation, device=device, dtype=dtype, batch_size=batch_size, trust_remote_code=trust_remote_code
+        card,
+        generation,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        trust_remote_code=trust_remote_code,
+        folder=folder,
     )
 
 
@@ -76,6 +84,8 @@ class LocalBackend:
         batch_size: questions answered together; as many as fit into the memory that is free, within reason, when None.
             Halved where they do not fit after all.
         trust_remote_code: run code that the checkpoint brings.
+        folder: of a fine-tuned model: where its card and its adapter lie.
+        loaded: the model, where it has been loaded already, such as one in training.
 
     Raises:
         BackendError: the model cannot be loaded, or is not what its card declares.
@@ -90,9 +100,13 @@ class LocalBackend:
         dtype: str | None = None,
         batch_size: int | None = None,
         trust_remote_code: bool = False,
+        folder: Path | str | None = None,
+        loaded: "LoadedModel | None" = None,
     ) -> None:
         check_generation(generation, batch_size=batch_size)
-        loaded = load_model(card, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        loaded = loaded or load_model(
+            card, device=device, dtype=dtype, trust_remote_code=trust_remote_code, folder=folder
+        )
         self._card, self._generation, self._trust_remote_code = card, generation, trust_remote_code
         self._family, self._model, self._processor = loaded.family, loaded.model, loaded.processor
         self._prompt_frame = loaded.prompt_frame

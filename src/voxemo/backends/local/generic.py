@@ -7,6 +7,7 @@ nothing of them.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,6 +49,7 @@ class GenericBackend:
         batch_size: questions answered together, 8 when None; halved for a batch that does not fit into the GPU's
             memory.
         trust_remote_code: let code of the checkpoint's own read its configuration and processor.
+        folder: of a fine-tuned model: where its card and its adapter lie.
 
     Raises:
         BackendError: the model cannot be loaded, is not what its card declares, or would not hear.
@@ -62,9 +64,12 @@ class GenericBackend:
         dtype: str | None = None,
         batch_size: int | None = None,
         trust_remote_code: bool = False,
+        folder: Path | str | None = None,
     ) -> None:
         check_generation(generation, batch_size=batch_size)
-        self._loaded = load_generic(card, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        self._loaded = load_generic(
+            card, device=device, dtype=dtype, trust_remote_code=trust_remote_code, folder=folder
+        )
         self._card, self._trust_remote_code = card, trust_remote_code
         self._model, self._conversations = self._loaded.model, self._loaded.conversations
         self._why_alone = why_alone(type(self._model).__name__)

@@ -6,6 +6,7 @@ What is known of a class is not needed to run it, but to run it fast: see ``WHY_
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,14 @@ class GenericModel:
             )
 
 
-def load_generic(card: ModelCard, *, device: str | None, dtype: str | None, trust_remote_code: bool) -> GenericModel:
+def load_generic(
+    card: ModelCard,
+    *,
+    device: str | None,
+    dtype: str | None,
+    trust_remote_code: bool,
+    folder: Path | str | None = None,
+) -> GenericModel:
     """Load the checkpoint of a card, and check that its processor passes on prompts and the whole of clips.
 
     Args:
@@ -87,6 +95,7 @@ def load_generic(card: ModelCard, *, device: str | None, dtype: str | None, trus
         device: as for ``loading.load_model``.
         dtype: as for ``loading.load_model``.
         trust_remote_code: let such code read the configuration and the processor.
+        folder: as for ``loading.load_model``.
 
     Raises:
         BackendError: it cannot be loaded, differs from the card, or would not hear.
@@ -96,6 +105,7 @@ def load_generic(card: ModelCard, *, device: str | None, dtype: str | None, trus
         device=device,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
+        folder=folder,
         choose_class=lambda config: _choose_class(card, config.architectures or []),
         read_processor=_read_processor,
     )

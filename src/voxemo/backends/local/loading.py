@@ -45,7 +45,14 @@ class LoadedModel:
     """The rendered chat with ``{prompt}`` for the prompt: system prompt, place of the audio and generation prompt."""
 
 
-def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_remote_code: bool) -> LoadedModel:
+def load_model(
+    card: ModelCard,
+    *,
+    device: str | None,
+    dtype: str | None,
+    trust_remote_code: bool,
+    folder: Path | str | None = None,
+) -> LoadedModel:
     """Load the checkpoint of a card, in evaluation mode, and check that it is what the card declares.
 
     Args:
@@ -54,6 +61,7 @@ def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_
         device: torch's name of a device; the GPU if there is one, else the CPU, when None.
         dtype: one of ``DTYPES``; the card's when None, and the checkpoint's own when the card names none.
         trust_remote_code: run code that the checkpoint brings.
+        folder: of a fine-tuned model: where its card and its adapter lie.
 
     Raises:
         BackendError: it cannot be loaded, or differs from the card.
@@ -64,6 +72,7 @@ def load_model(card: ModelCard, *, device: str | None, dtype: str | None, trust_
         device=device,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
+        folder=folder,
         choose_class=lambda config: _check_architecture(card, family, config.architectures or []),
     )
     _check_limits(card, family, processor)
@@ -77,6 +86,7 @@ def load_checkpoint(
     device: str | None,
     dtype: str | None,
     trust_remote_code: bool,
+    folder: Path | str | None = None,
     choose_class: Callable[[Any], str],
     read_processor: Callable[[str, Any, Mapping[str, Any]], Any] | None = None,
 ) -> tuple[Any, Any]:
@@ -87,6 +97,7 @@ def load_checkpoint(
         device: as for `load_model`.
         dtype: as for `load_model`.
         trust_remote_code: as for `load_model`.
+        folder: as for `load_model`.
         choose_class: name of the transformers class to load, given the checkpoint's configuration. Raises BackendError
             where the checkpoint is not what the card declares.
         read_processor: makes the processor of a repository, given the configuration and where to read;
@@ -115,6 +126,10 @@ def load_checkpoint(
             processor = read_processor(repository, config, place)
     _check_weights(card, loading)
     _check_sampling_rate(card, processor)
+    if card.training is not None and not card.training.merged:
+        from voxemo.backends.local.adapters import load_adapter
+
+        load_adapter(model, card, folder)
     return model, processor
 
 
@@ -141,6 +156,11 @@ def describe_checkpoint(card: ModelCard, *, trust_remote_code: bool) -> Describe
     """
     family = find_family(card.family, model_id=card.model_id)
     _check_card(card)
+    if card.training is not None and not card.training.merged:
+        raise BackendError(
+            f"{card.model_id!r} has an adapter, without which its base would answer. Merge it into the base (voxemo "
+            "train merge CARD --out FOLDER), and give the card of the merged model."
+        )
     repository = find_repository(card)
     place: dict[str, Any] = {"revision": card.revision, "trust_remote_code": trust_remote_code}
     with explained(card):
@@ -181,11 +201,19 @@ def explained(card: ModelCard) -> Iterator[None]:
         raise BackendError(_why_not_loaded(card, cause)) from cause
 
 
-def render_chat(processor: Any, prompt: str) -> str:
-    """One user turn, audio first, in the checkpoint's own chat template with its default system prompt."""
+def render_chat(processor: Any, prompt: str, *, answer: str | None = None) -> str:
+    """One user turn, audio first, in the checkpoint's own chat template with its default system prompt.
+
+    Args:
+        processor: of the checkpoint.
+        prompt: the text after the audio.
+        answer: the assistant's turn; when None, the chat ends where that would begin.
+    """
     content = [{"type": "audio"}, {"type": "text", "text": prompt}]
-    chat = [{"role": "user", "content": content}]
-    return str(processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+    chat: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if answer is not None:
+        chat.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+    return str(processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=answer is None))
 
 
 def tokenise_chats(processor: Any, prompts: Mapping[str, Question], *, model_id: str) -> dict[str, list[int]]:
@@ -253,7 +281,7 @@ def _check_card(card: ModelCard) -> None:
     """Refuse what the card declares and this backend would not do."""
     refused = {
         "quantization": card.quantization is not None,
-        "training": card.training is not None,
+        "training": card.training is not None and card.training.kind != "sft",
         "audio.sample_rate_hz": card.audio.sample_rate_hz != SAMPLE_RATE_HZ,
         "audio.channels": card.audio.channels != 1,
     }
@@ -261,8 +289,7 @@ def _check_card(card: ModelCard) -> None:
     if fields:
         raise BackendError(
             f"The card of {card.model_id!r} sets {listing(fields)}. voxemo runs whole, unquantized checkpoints on "
-            f"mono audio at {SAMPLE_RATE_HZ} Hz; going on would answer with another model. Merge an "
-            "adapter into its base first, and name the merged folder on a card of its own."
+            f"mono audio at {SAMPLE_RATE_HZ} Hz; going on would answer with another model."
         )
 
 
