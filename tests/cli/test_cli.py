@@ -23,7 +23,10 @@ Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     """The toy corpus with an eighth of its clips, so that each command is quick; partial against its card."""
-    folder = tmp_path / "corpus"
+    return make_small_corpus(tmp_path / "corpus")
+
+
+def make_small_corpus(folder: Path) -> Path:
     make_toy_corpus(folder)
     for path in (folder / "clips").glob("*_[1-4].wav"):
         if path.stem.endswith(("_2", "_3", "_4")):
@@ -36,6 +39,35 @@ def prepared(voxemo: Command, corpus: Path) -> Path:
     assert voxemo("prepare", "toy", "--root", corpus, "--partial").code == 0
     assert voxemo("split", "toy").code == 0
     return corpus
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the acoustic baseline was run on the toy corpus once, for all tests that only read the run."""
+    folder = tmp_path_factory.mktemp("first")
+    make_small_corpus(folder / "corpus")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("VOXEMO_HOME", str(folder / "home"))
+        for words in (
+            "prepare toy --root corpus --partial",
+            "split toy",
+            "run --corpus toy --model acoustic-baseline",
+        ):
+            patch.setattr(sys, "argv", ["voxemo", *words.split(" ")])
+            with pytest.raises(SystemExit) as ended:
+                main.run()
+            assert not ended.value.code
+    return folder
+
+
+@pytest.fixture
+def scored(voxemo: Command, first_run: Path, tmp_path: Path) -> str:
+    """A run of the acoustic baseline, copied to where commands are called."""
+    for name in ("corpus", "home", "runs"):
+        shutil.copytree(first_run / name, tmp_path / name)
+    (run,) = (path for path in (tmp_path / "runs").iterdir() if path.name.startswith("toy."))
+    return str(run)
 
 
 # --- what is there -----------------------------------------------------------------------------------------------
@@ -196,28 +228,23 @@ def test_run_does_the_whole_line_and_again_goes_on(voxemo: Command, prepared: Pa
     assert again["run"] == first["run"]
 
 
-def test_report_takes_what_the_shell_finds(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
-    voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline")
+def test_report_takes_what_the_shell_finds(voxemo: Command, scored: str, tmp_path: Path) -> None:
     (tmp_path / "runs" / "scoreboard.md").write_text("an earlier report", encoding="utf-8")
 
     assert voxemo("report", *(tmp_path / "runs").iterdir(), "--partial").code == 0
 
 
-def test_lenient_scores_are_a_board_of_their_own(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
-    voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline")
-    run = next(path for path in (tmp_path / "runs").iterdir())
-
-    assert "lenient reading" in voxemo("report", run, "--partial", "--reading", "lenient").out
-    assert "lenient reading" not in voxemo("report", run, "--partial").out
+def test_lenient_scores_are_a_board_of_their_own(voxemo: Command, scored: str, tmp_path: Path) -> None:
+    assert "lenient reading" in voxemo("report", scored, "--partial", "--reading", "lenient").out
+    assert "lenient reading" not in voxemo("report", scored, "--partial").out
 
 
-def test_compare_prints_the_difference_with_its_interval(voxemo: Command, prepared: Path) -> None:
-    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
+def test_compare_prints_the_difference_with_its_interval(voxemo: Command, scored: str) -> None:
     other = json.loads(
         voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--split", "speaker-disjoint", "--json").out
     )["run"]
 
-    done = voxemo("compare", run, other)
+    done = voxemo("compare", scored, other)
 
     assert done.code == 0
     assert "95 % interval" in done.out
@@ -411,10 +438,8 @@ def test_a_wrong_option_is_the_users_to_mend(voxemo: Command) -> None:
     assert voxemo("nonsense").code == 1
 
 
-def test_a_run_named_twice_is_shown_once(voxemo: Command, prepared: Path) -> None:
-    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
-
-    done = voxemo("report", run, run, "--partial")
+def test_a_run_named_twice_is_shown_once(voxemo: Command, scored: str) -> None:
+    done = voxemo("report", scored, scored, "--partial")
 
     assert done.code == 0
     assert done.out.count("acoustic-baseline│") == 2
@@ -429,12 +454,11 @@ def test_a_wrong_prompt_is_found_before_anything_is_trained(voxemo: Command, pre
 
 
 def test_a_narrow_terminal_loses_columns_but_no_digit(
-    voxemo: Command, prepared: Path, monkeypatch: pytest.MonkeyPatch
+    voxemo: Command, scored: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
     monkeypatch.setenv("COLUMNS", "50")
 
-    shown = voxemo("report", run, "--partial").out
+    shown = voxemo("report", scored, "--partial").out
 
     assert "Not shown in this narrow terminal" in shown
     assert "…" not in shown
@@ -449,8 +473,7 @@ def test_report_without_a_run_says_so(voxemo: Command, tmp_path: Path) -> None:
     assert "no run folder among what was given" in done.err
 
 
-def test_what_is_no_scored_run_is_skipped_and_named(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
-    voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline")
+def test_what_is_no_scored_run_is_skipped_and_named(voxemo: Command, scored: str, tmp_path: Path) -> None:
     voxemo("plan", "--corpus", "toy", "--model", "scripted")
     (tmp_path / "runs" / "board").mkdir()
 
@@ -462,11 +485,10 @@ def test_what_is_no_scored_run_is_skipped_and_named(voxemo: Command, prepared: P
     assert "Run: voxemo score" in done.out
 
 
-def test_one_run_with_two_sets_of_answers_is_refused(voxemo: Command, prepared: Path, tmp_path: Path) -> None:
-    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
-    shutil.copytree(run, tmp_path / "copy")
+def test_one_run_with_two_sets_of_answers_is_refused(voxemo: Command, scored: str, tmp_path: Path) -> None:
+    shutil.copytree(scored, tmp_path / "copy")
 
-    done = voxemo("report", run, tmp_path / "copy", "--partial")
+    done = voxemo("report", scored, tmp_path / "copy", "--partial")
 
     assert done.code == 1
     assert "hold the same run with answers of their own" in done.err
@@ -496,11 +518,10 @@ def test_answers_for_unusable_clips_may_come_in_a_later_file(voxemo: Command, co
     assert counts["strict.ok"] == counts["planned"] == len(names)
 
 
-def test_report_names_the_policy_that_was_not_scored(voxemo: Command, prepared: Path) -> None:
-    run = json.loads(voxemo("run", "--corpus", "toy", "--model", "acoustic-baseline", "--json").out)["run"]
-    voxemo("score", run, "--failure-policy", "excluded", "--resamples", "10")
+def test_report_names_the_policy_that_was_not_scored(voxemo: Command, scored: str) -> None:
+    voxemo("score", scored, "--failure-policy", "excluded", "--resamples", "10")
 
-    done = voxemo("report", run, "--partial", "--failure-policy", "wrong")
+    done = voxemo("report", scored, "--partial", "--failure-policy", "wrong")
 
     assert done.code == 1
     assert "under the failure policy 'wrong'" in done.err
