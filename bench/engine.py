@@ -4,7 +4,7 @@ Run: python bench/engine.py [--clips N] [--device cpu]
 
 The same requests both ways: the ten prompts about clips of the corpus `demo`, answered by `voxemo-tiny`. Prints
 seconds, their ratio, how many answers are the same, where the engine's time goes, and what everything around the model
-costs for each answer. A minute or two on two processors.
+costs for each answer. Some minutes on two processors.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def around_the_model(device: str) -> tuple[int, float, float]:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--clips", type=int, default=72)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
     questions = ten_questions_each(given.clips)

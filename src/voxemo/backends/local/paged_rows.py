@@ -273,7 +273,9 @@ def _gather(store: torch.Tensor, pages: torch.Tensor) -> torch.Tensor:
     """Tokens of pages side by side, shape (n_rows, n_heads, n_tokens, head_dim)."""
     n_heads = store.shape[1]
     blocks = pages[:, None] * n_heads + torch.arange(n_heads, device=pages.device)[:, None]
-    return store.flatten(0, 1)[blocks].flatten(2, 3)
+    # Whole pages are copied in one piece each, several times faster than by indexing.
+    copied = store.view(-1, PAGE * store.shape[-1]).index_select(0, blocks.flatten())
+    return copied.view(*blocks.shape[:2], -1, store.shape[-1])
 
 
 def head_dim(config: Any) -> int:
