@@ -25,13 +25,16 @@ from voxemo.core.types import Generation
 from voxemo.parsing.hard import parse_hard
 from voxemo.prompts.sft import training_pair
 from voxemo.scoring.hard import FAILED, group_confusions, unweighted_accuracy
+from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import find_model, untrained_card
+from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Mixture, Training
 from voxemo.steps.run import ProgressBar
 from voxemo.steps.train import TrainingCorpus, TrainResult, read_training_corpus
 from voxemo.store.files import remove, write_atomically, write_text
 from voxemo.store.layout import MODEL_CARD, Workspace
 from voxemo.store.models import known_folder, remember_model
 from voxemo.store.provenance import package_versions
+from voxemo.store.workspace import read_split
 from voxemo.training.adapters import WEIGHTS_FILE, adapter_sha256, sft_card, write_adapter
 from voxemo.training.embeddings import Embeddings, embedding_key, encoder_sha256, hear_all
 from voxemo.training.lessons import Lesson, LessonWriter
@@ -44,8 +47,6 @@ VARIANT = "direct"
 """The prompt that is trained on (PROTOCOL section 4)."""
 PARTITIONS = ("train", "valid")
 SUFFIX = "-sft"
-MIXED, MIXED_FOLD = "mixture", "1"
-"""Stand where a training on one corpus has its split and its fold."""
 CURVE, LOSSES = "curve.csv", "losses.csv"
 VALIDATION_TOKENS = 64
 """Longest answer in validation; the answer to learn has some six tokens."""
@@ -74,44 +75,6 @@ class TuneResult(TrainResult):
     """Of all parameters, in 0 to 1."""
     refused: dict[str, str]
     """Utterance to the reason, for clips that could not be heard by this process."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One corpus of a mixture: the training and validation parts of a fold."""
-
-    corpus: str
-    split_id: str = "protocol"
-    fold_id: str | None = None
-    """The first one when None."""
-    weight: float | None = None
-    """Of an epoch, against the other corpora's; None, for all of them, gives every utterance its one turn."""
-    labels: tuple[str, ...] | None = None
-    """Learn only utterances that have one of these, and ask about those labels alone."""
-    language: str | None = None
-    """Learn only utterances in this language (a primary tag)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mixture:
-    """Several corpora to train one model on, or parts of one."""
-
-    mixture_id: str
-    """Names the training in the workspace, as a corpus's id does."""
-    sources: tuple[Source, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse weights that mean nothing."""
-        weights = [source.weight for source in self.sources]
-        stated = [weight for weight in weights if weight is not None]
-        if not weights or len(stated) not in (0, len(weights)) or not all(0 < weight < np.inf for weight in stated):
-            raise TrainingError(
-                f"{self.mixture_id} has the weights {', '.join(map(str, weights)) or 'of no corpus'}. Give every "
-                "corpus one above 0, or none of them."
-            )
-        doubled = [source.corpus for source in self.sources]
-        if len(set(doubled)) < len(doubled):
-            raise TrainingError(f"{self.mixture_id} names a corpus twice: {', '.join(doubled)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +203,37 @@ def fine_tune_mixture(
     )
     trainings = {MIXED_FOLD: training}
     return _train_all(workspace, trainings, named, model_id, recipe, seed=seed, machine=machine, bar=bar, tell=on_epoch)
+
+
+def run_training(
+    workspace: Workspace,
+    training: Training,
+    *,
+    machine: Machine | None = None,
+    bar: ProgressBar = lambda title, unit: nullcontext(lambda done, total: None),
+    on_epoch: Callable[[str, Epoch], None] = lambda fold_id, epoch: None,
+) -> TuneResult:
+    """Do one training of a study, or find it done.
+
+    Raises:
+        TrainingError, BackendError: as ``fine_tune`` and ``fine_tune_mixture``.
+    """
+    given: dict[str, Any] = {
+        "model": training.model,
+        "name": training.name,
+        "recipe": training.recipe,
+        "seed": training.seed,
+        "machine": machine,
+        "bar": bar,
+        "on_epoch": on_epoch,
+    }
+    if isinstance(training.source, Mixture):
+        return fine_tune_mixture(workspace, training.source, **given)
+    folds = training.folds
+    if folds is None and not training.every_fold:
+        corpus_id = find_card(workspace, training.source).corpus_id
+        folds = (read_split(workspace, corpus_id, training.split_id)[0].folds[0].fold_id,)
+    return fine_tune(workspace, training.source, split_id=training.split_id, folds=folds, **given)
 
 
 def _train_all(

@@ -123,7 +123,7 @@ def plan_run(
     folds = asked if EVERY_FOLD in cards else tuple(fold_id for fold_id in asked if fold_id in cards)
     card = next(iter(cards.values()))
     prompts = planned_prompts(corpus_card, card, options)
-    eligible = _eligible(prepared, label_source, label_names, options)
+    eligible = eligible_utterances(prepared, label_source, label_names, options)
     table = frame(_rows(eligible, split, folds, cards, prompts, options), PLAN)
     if not table.height:
         raise RunError(f"There is nothing to ask: folds {', '.join(folds)} of {split_id} have no test utterances.")
@@ -470,7 +470,7 @@ def _is_tuned(model: ModelCard) -> bool:
     return model.training is not None and model.training.kind == "sft"
 
 
-def _eligible(
+def eligible_utterances(
     prepared: PreparedCorpus, label_source: LabelSource, label_names: Sequence[str], options: PlanOptions
 ) -> dict[str, Utterance]:
     """The utterances that options leave to ask, by id."""
