@@ -136,7 +136,8 @@ def transfer_map(cells: Sequence[TransferCell], folder: Path, name: str, *, titl
     gains = [100 * cell.delta for cell in cells if cell.delta is not None]
     # Ten points at the least, so that small gains do not look like large ones.
     largest = max([10.0, *map(abs, gains)])
-    scale = ScalarMappable(Normalize(-largest, largest), mpl.colormaps["PuOr"])
+    shades, norm = mpl.colormaps["PuOr"], Normalize(-largest, largest)
+    scale = ScalarMappable(norm, shades)
     with _canvas(2.6 + 1.05 * len(columns), 1.6 + 0.62 * len(rows)) as figure:
         axis = figure.subplots()
         for cell in cells:
@@ -146,7 +147,7 @@ def transfer_map(cells: Sequence[TransferCell], folder: Path, name: str, *, titl
                 axis.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor="0.7", hatch="///"))
                 axis.text(*place, "refused", ha="center", va="center", backgroundcolor="white", fontsize=8)
                 continue
-            colour = "0.9" if cell.delta is None else scale.to_rgba(100 * cell.delta)
+            colour = "0.9" if cell.delta is None else shades(norm(100 * cell.delta))
             axis.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", lw=1))
             ink = _ink(colour)
             axis.text(place[0], place[1] - 0.13, f"{100 * cell.value:.1f}", ha="center", va="center", color=ink)

@@ -11,6 +11,7 @@ from voxemo.splits import policies
 from voxemo.splits.checks import is_test_partition
 from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import find_model
+from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Training
 from voxemo.steps.plan import PlanOptions, eligible_utterances, planned_labels, planned_prompts
 from voxemo.steps.study import unprepared
 from voxemo.steps.study_run import StudyRun
@@ -94,16 +95,9 @@ def estimate(workspace: Workspace, runs: Path, study: Sequence[StudyRun]) -> Stu
             sizes[key] = _size(workspace, one, prepared=one.corpus not in missing)
         estimates.append(_run_estimate(workspace, one, sizes[key], rates))
     trainings = dict.fromkeys(one.training for one in study if one.training is not None)
-    n_trainings = sum(
-        _n_folds(workspace, training.source, training.split_id) if training.every_fold else 1
-        for training in trainings
-        if isinstance(training.source, str) and training.folds is None
-    )
-    n_trainings += sum(len(training.folds) for training in trainings if training.folds is not None)
-    n_trainings += sum(not isinstance(training.source, str) for training in trainings)
     return StudyEstimate(
         runs=tuple(estimates),
-        n_trainings=n_trainings,
+        n_trainings=len({adapter for training in trainings for adapter in _adapters(workspace, training)}),
         missing={corpus: _what_is_missing(cards[corpus], reason) for corpus, reason in missing.items()},
         rates=rates,
     )
@@ -189,6 +183,16 @@ def _size_of_card(card: CorpusCard, one: StudyRun) -> _Size:
     if one.split_id == "emobox" and card.emobox is not None:
         n = card.emobox.n_utterances
     return _Size(n_utterances=n, audio_h=card.expected.hours, known_from="card")
+
+
+def _adapters(workspace: Workspace, training: Training) -> Iterator[tuple[str, str | None, str, str, str]]:
+    """What tells the adapters of a training apart; two trainings may share some."""
+    if not isinstance(training.source, str):
+        yield training.model, training.name, training.source.mixture_id, MIXED, MIXED_FOLD
+        return
+    n_folds = _n_folds(workspace, training.source, training.split_id) if training.every_fold else 1
+    for fold_id in training.folds or map(str, range(1, n_folds + 1)):
+        yield training.model, training.name, training.source, training.split_id, fold_id
 
 
 def _n_folds(workspace: Workspace, corpus: str, split_id: str) -> int:

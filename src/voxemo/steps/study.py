@@ -1,7 +1,7 @@
 """Many runs in one go: corpora times models, each model loaded once; trainings, sweeps and transfers among them."""
 
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -31,6 +31,7 @@ from voxemo.steps.transfer import (
     expand_languages,
     is_language_matrix,
     read_matrix,
+    without_unprepared,
 )
 from voxemo.store.layout import MODEL_CARD, Workspace
 from voxemo.store.workspace import prepared_cards, read_prepared
@@ -275,10 +276,44 @@ def language_cards(workspace: Workspace | None) -> tuple[CorpusCard, ...]:
     return tuple(find_card(workspace, corpus) for corpus in prepared_cards(workspace))
 
 
-def matrix_of(sources: Sequence[str], targets: Sequence[str], *, split: str = "protocol") -> MatrixFile:
-    """A matrix of corpora that are named one by one; test parts stand for corpora as in the paper's."""
-    partitions = read_matrix("paper").partitions
-    return MatrixFile(source=tuple(sources), target=tuple(targets), split=split, partitions=partitions)
+def matrix_for(
+    workspace: Workspace,
+    name: str | None,
+    *,
+    model: str,
+    options: TransferOptions,
+    sources: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    split: str | None = None,
+) -> TransferMatrix:
+    """A matrix by its name, or of corpora that are named one by one.
+
+    Args:
+        workspace: knows what is prepared, and the cards of users' own corpora.
+        name: built-in, a path, or languages; None where sources and targets are given.
+        model: of the base.
+        options: of every training and run.
+        sources: to train on.
+        targets: to test on.
+        split: of every corpus, instead of the matrix's own.
+
+    Raises:
+        UnknownName, CardError, RunError: as the message says.
+    """
+    if name is not None and is_language_matrix(name):
+        if split is not None:
+            raise RunError("Matrices of languages take the split 'protocol' of every corpus; leave out the split.")
+        return expand_languages(name, language_cards(workspace), model=model, options=options)
+    if name is None:
+        # Test parts stand for corpora as in the paper's matrix.
+        partitions = read_matrix("paper").partitions
+        title = f"{'-'.join(sources)}-to-{'-'.join(targets)}"
+        matrix = MatrixFile(source=tuple(sources), target=tuple(targets), partitions=partitions)
+    else:
+        title, matrix = name, read_matrix(name)
+    if split is not None:
+        matrix = matrix.model_copy(update={"split": split, "splits": {}})
+    return expand(title, matrix, model=model, find_card=lambda one: find_card(workspace, one), options=options)
 
 
 # --- running ------------------------------------------------------------------------------------------------------
@@ -296,6 +331,16 @@ def unprepared(workspace: Workspace, study: Sequence[StudyRun]) -> dict[str, str
         except (UnknownName, RunError) as cause:
             missing[corpus] = str(cause)
     return missing
+
+
+def only_prepared(study: Study, missing: Mapping[str, str]) -> Study:
+    """What is left of a study without the corpora that are missing; its matrices keep their refused pairs."""
+    left = [
+        run
+        for run in study.single
+        if run.corpus not in missing and not (run.training and set(run.training.corpora) & set(missing))
+    ]
+    return Study(single=tuple(left), matrices=tuple(without_unprepared(matrix, missing) for matrix in study.matrices))
 
 
 def run_study(workspace: Workspace, runs: Path, study: Sequence[StudyRun], **given: Any) -> list[RunResult]:

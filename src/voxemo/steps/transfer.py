@@ -361,6 +361,21 @@ def _language_pairs(
 # --- leaks --------------------------------------------------------------------------------------------------------
 
 
+def without_unprepared(matrix: TransferMatrix, missing: Mapping[str, str]) -> TransferMatrix:
+    """The matrix with those pairs refused that need a corpus which is not there.
+
+    Args:
+        matrix: of transfers.
+        missing: corpus to what is missing.
+    """
+    pairs = []
+    for pair in matrix.pairs:
+        lacking = [corpus for corpus in (*pair.training.corpora, pair.target.corpus) if corpus in missing]
+        refused = pair.refused or (f"{listing(sorted(set(lacking)))} not prepared" if lacking else None)
+        pairs.append(replace(pair, refused=refused))
+    return replace(matrix, pairs=tuple(pairs))
+
+
 def without_leaks(workspace: Workspace, matrix: TransferMatrix, find_card: FindCard) -> TransferMatrix:
     """The matrix with those pairs refused whose source holds samples of the target under another name.
 
