@@ -95,8 +95,8 @@ def transfer(
     """
     from voxemo.core.types import Generation
     from voxemo.steps.plan import PlanOptions
-    from voxemo.steps.study import Study, matrix_for
-    from voxemo.steps.transfer import TransferOptions
+    from voxemo.steps.study import Study, matrix_for, unprepared_corpora
+    from voxemo.steps.transfer import TransferOptions, is_language_matrix
     from voxemo.training.lora import LoraRecipe
 
     if (matrix is None) == (source is None and target is None) or (source is None) != (target is None):
@@ -124,10 +124,15 @@ def transfer(
         ),
     )
     study = Study(matrices=(made,))
+    # A matrix of languages is made of what is prepared; what is not would otherwise be missed in silence.
+    absent = unprepared_corpora(at) if matrix is not None and is_language_matrix(matrix) else ()
+    if absent and not as_json:
+        say(f"not prepared, and so not in this matrix: {', '.join(absent)}")
     if dry_run:
         show_estimate(at, runs, study, as_json=as_json)
         return
     study, missing = prepared_part(at, study, skip=skip_unprepared)
+    missing = {**dict.fromkeys(absent, "not prepared"), **missing}
     _, ((made, cells),) = run_whole_study(
         at,
         runs,
@@ -151,4 +156,5 @@ def transfer(
     for path in written:
         say(f"wrote {shown_path(path)}")
     for corpus_id, reason in missing.items():
-        say(f"LEFT OUT: {corpus_id}: {reason}")
+        if corpus_id not in absent:
+            say(f"LEFT OUT: {corpus_id}: {reason}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from voxemo.core.errors import MissingDependency
@@ -102,7 +103,8 @@ def learning_curve(
             axes[1].set_ylabel("validation UA (%)")
         axes[0].set_ylabel("loss (nats per token)")
         axes[0].legend(frameon=False)
-        axes[0].set_title(title, loc="left", fontsize=9)
+        axes[0].set_title(fill(title, 64), loc="left", fontsize=9)
+        axes[0].set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
         if kept_epoch is not None:
             for axis in axes:
                 axis.axvline(kept_epoch, color="0.5", lw=0.8, ls=":")
@@ -149,7 +151,7 @@ def transfer_map(cells: Sequence[TransferCell], folder: Path, name: str, *, titl
                 continue
             colour = "0.9" if cell.delta is None else shades(norm(100 * cell.delta))
             axis.add_patch(Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white", lw=1))
-            ink = _ink(colour)
+            ink = ink_on(colour)
             axis.text(place[0], place[1] - 0.13, f"{100 * cell.value:.1f}", ha="center", va="center", color=ink)
             if cell.delta is not None:
                 gain = f"{100 * cell.delta:+.1f}"
@@ -166,14 +168,14 @@ def transfer_map(cells: Sequence[TransferCell], folder: Path, name: str, *, titl
         axis.spines[:].set_visible(False)
         axis.set_xlabel("tested on")
         axis.set_ylabel("trained on")
-        axis.set_title(title, loc="left", fontsize=9)
+        axis.set_title(fill(title, 24 + 14 * len(columns)), loc="left", fontsize=9)
         bar = figure.colorbar(scale, ax=axis, shrink=0.9, pad=0.03)
         bar.set_label("gain over zero-shot (points)")
         bar.outline.set_visible(False)
         return _save(figure, folder, name, ("svg", "png", "pdf"))
 
 
-def _ink(colour: Any) -> str:
+def ink_on(colour: Any) -> str:
     """Black or white, whichever is read more easily on a colour."""
     from matplotlib.colors import to_rgb
 

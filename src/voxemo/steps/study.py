@@ -276,6 +276,12 @@ def language_cards(workspace: Workspace | None) -> tuple[CorpusCard, ...]:
     return tuple(find_card(workspace, corpus) for corpus in prepared_cards(workspace))
 
 
+def unprepared_corpora(workspace: Workspace) -> tuple[str, ...]:
+    """Corpora of the benchmark that are not prepared in the workspace."""
+    there = prepared_cards(workspace)
+    return tuple(card.corpus_id for card in lookup.builtin_corpus_cards() if card.corpus_id not in there)
+
+
 def matrix_for(
     workspace: Workspace,
     name: str | None,
