@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import soundfile
 
-from tiny_checkpoints import build_qwen2_audio, tiny_card
+from tiny_checkpoints import build_audio_flamingo3, build_qwen2_audio, tiny_card
 from voxemo.corpora.new_card import CardFacts
 from voxemo.steps.new_corpus import new_corpus
 from voxemo.steps.prepare import prepare_corpus
@@ -49,10 +49,11 @@ def add_corpus(
     prepare_corpus(workspace, str(made.place), clips)
 
 
-def tiny_base(folder: Path) -> Path:
-    """Path to the card of a tiny random Qwen2-Audio on disk."""
-    card = tiny_card(build_qwen2_audio(folder / "checkpoint"), "qwen2-audio")
-    path = folder / "tiny.json"
+def tiny_base(folder: Path, family: str = "qwen2-audio") -> Path:
+    """Path to the card of a tiny random checkpoint on disk."""
+    build = {"qwen2-audio": build_qwen2_audio, "audio-flamingo-3": build_audio_flamingo3}[family]
+    card = tiny_card(build(folder / f"checkpoint-{family}"), family)
+    path = folder / f"{card.model_id}.json"
     path.write_text(card.model_dump_json())
     return path
 

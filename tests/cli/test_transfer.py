@@ -2,14 +2,22 @@
 
 import csv
 import json
+import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from voxemo_example.toy import make_toy_corpus
 
-from transfer_world import small_world, tiny_base
+from transfer_world import add_corpus, small_world, tiny_base
+from voxemo.catalog import lookup
+from voxemo.reports import figures
 from voxemo.steps import fine_tune as step
+from voxemo.steps import study as study_step
+from voxemo.steps.run import finish_run
+from voxemo.steps.transfer import read_matrix
 from voxemo.store.layout import Workspace
 
 Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
@@ -116,6 +124,67 @@ def test_a_study_file_trains_sweeps_and_transfers(voxemo: Command, base: Path, t
     assert sum(one["n_requests"] for one in estimated["runs"]) == sum(one["n_requests"] for one in planned.values())
     assert estimated["n_trainings"] == 2
     assert "requests/s when last measured" in voxemo("run", "--study", "study.toml", "--dry-run").out
+
+
+def test_a_model_is_not_run_on_clips_that_it_was_trained_on_under_another_name(
+    voxemo: Command, base: Path, tmp_path: Path
+) -> None:
+    for corpus in ("north", "south", "mirror"):
+        assert voxemo("split", corpus).code == 0
+    assert voxemo("train", "north", "--model", base, *QUICK).code == 0
+    (card,) = (tmp_path / "home" / "models").glob("*/north/protocol/fold-1/model.json")
+    refused = voxemo("plan", "--corpus", "mirror", "--model", card)
+
+    assert (card.with_name("curve.svg").is_file(), card.with_name("curve.png").is_file()) == (True, True)
+    assert refused.code == 1
+    assert "very samples are in a corpus that it was trained on" in refused.err
+    assert voxemo("plan", "--corpus", "south", "--model", card).code == 0
+
+
+STAND_INS = {"crema-d": "toy", "iemocap": "north", "meld": "south", "msp-podcast": "east"}
+"""Small corpora in place of the paper's: the first has votes, four folds and ten prompts."""
+
+
+def test_the_papers_study_runs_whole_with_small_corpora_and_models_in_their_places(
+    voxemo: Command, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Forty runs: what intervals and curves cost is tested elsewhere.
+    monkeypatch.setattr(study_step, "finish_run", lambda *given, **more: finish_run(*given, **more | {"resamples": 10}))
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
+    make_toy_corpus(tmp_path / "toy")
+    for path in (tmp_path / "toy" / "clips").glob("*_[!1].wav"):
+        path.unlink()
+    assert voxemo("prepare", "toy", "--root", tmp_path / "toy", "--partial").code == 0
+    add_corpus(Workspace(tmp_path / "home"), tmp_path, "east", labels=("angry", "sad"), language="en", seed=3)
+    models = {
+        "qwen2-audio-7b-instruct": str(base),
+        "audio-flamingo-3": str(tiny_base(tmp_path, "audio-flamingo-3")),
+    }
+    paper = tomllib.loads((lookup.CATALOG / "studies" / "voxemo-paper.toml").read_text(encoding="utf-8"))
+    matrix = {key: [STAND_INS[name] for name in getattr(read_matrix("paper"), key)] for key in ("source", "target")}
+    (tmp_path / "paper.toml").write_text("".join(f"{key} = {value}\n" for key, value in matrix.items()))
+    tables = []
+    for kind in ("run", "train", "transfer"):
+        for part in paper[kind]:
+            corpora = [STAND_INS[name] for name in part.get("corpus", ()) if name in STAND_INS]
+            if kind != "transfer" and not corpora:
+                continue
+            what = f"matrix = '{tmp_path / 'paper.toml'}'" if kind == "transfer" else f"corpus = {corpora}"
+            quick = "" if kind == "run" else "epochs = [1]\n"
+            chosen = [models[name] for name in part["model"]]
+            tables.append(f"[[{kind}]]\n{what}\nmodel = {chosen}\nlimit = 2\nmax-new-tokens = 4\n{quick}")
+    (tmp_path / "study.toml").write_text("\n".join(tables), encoding="utf-8")
+
+    done = voxemo("run", "--study", "study.toml", "--device", "cpu", "--json")
+
+    assert done.code == 0, done.err
+    kinds = Counter(path.name.split(".")[2] for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    assert kinds == {"zero-shot": 2 * 4, "sft": 2 * 4, "transfer": 2 * 12}
+    (voted,) = (tmp_path / "runs").glob("toy.tiny-qwen2-audio.zero-shot.*/manifest.json")
+    assert len(json.loads(voted.read_text(encoding="utf-8"))["prompts"]) == 10
+    for matrix in json.loads(done.out)["matrices"]:
+        assert len(matrix["cells"]) == 16
+        assert all(cell["value"] is not None and cell["zero_shot"] is not None for cell in matrix["cells"])
 
 
 def test_what_is_not_prepared_is_refused_or_listed(voxemo: Command, base: Path) -> None:

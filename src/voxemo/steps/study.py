@@ -424,7 +424,8 @@ def run_all(
     if trained:
         if train is None:
             raise RunError("The study has trainings, and nothing was given to do them.")
-        models = {one.training: train(one.training) for one in trained if one.training is not None}
+        trainings = dict.fromkeys(one.training for one in trained if one.training is not None)
+        models = {training: train(training) for training in trainings}
         given = {
             one: replace(one, model=_trained_model(one, models[one.training]))
             for one in trained
@@ -437,17 +438,16 @@ def run_all(
 
 def _check(workspace: Workspace, trained: Sequence[StudyRun]) -> None:
     """Refuse what cannot be trained or asked afterwards, and make splits that are missing."""
-    for one in trained:
-        assert one.training is not None
-        find_model(workspace, one.training.model)
-        parts = [(one.corpus, one.split_id)]
-        if isinstance(one.training.source, str):
-            parts.append((one.training.source, one.training.split_id))
+    parts = [(one.corpus, one.split_id) for one in trained]
+    for training in dict.fromkeys(one.training for one in trained if one.training is not None):
+        find_model(workspace, training.model)
+        if isinstance(training.source, str):
+            parts.append((training.source, training.split_id))
         else:
-            parts += [(source.corpus, source.split_id) for source in one.training.source.sources]
-        for corpus, split_id in parts:
-            read_prepared(workspace, find_card(workspace, corpus))
-            make_missing_split(workspace, corpus, split_id)
+            parts += [(source.corpus, source.split_id) for source in training.source.sources]
+    for corpus, split_id in dict.fromkeys(parts):
+        read_prepared(workspace, find_card(workspace, corpus))
+        make_missing_split(workspace, corpus, split_id)
 
 
 def _trained_model(one: StudyRun, result: TrainResult) -> str:
