@@ -49,7 +49,7 @@ def toy_answer(question: Question) -> str:
     truth = question.utterance_id.split("_")[1].capitalize()
     if draw < 10:
         return "I hear something."
-    label = truth if draw < 75 else question.label_set.display[draw % 4]
+    label = truth if draw < 75 else question.label_set.display[draw % len(question.label_set.display)]
     if question.form == "hard":
         return f"FINAL LABEL: {label}"
     shares = {name: 0.7 if name == label else 0.1 for name in question.label_set.display}

@@ -124,7 +124,7 @@ def test_a_study_file_is_every_corpus_with_every_model_of_each_table(tmp_path: P
         encoding="utf-8",
     )
 
-    study = read_study(path)
+    study = read_study(path).runs
 
     assert [(one.model, one.corpus, one.split_id) for one in study] == [
         ("voxemo-tiny", "toy", "protocol"),
@@ -144,7 +144,10 @@ def test_a_study_file_is_every_corpus_with_every_model_of_each_table(tmp_path: P
         ("[[run]]\ncorpus = []\nmodel = ['m']\n", "run.0.corpus"),
         ("[[run]]\ncorpus = ['c']\nmodel = ['m']\nlimits = 3\n", "run.0.limits"),
         ("[[run]]\ncorpus = ['c']\nmodel = ['m']\naudio = 'loud'\n", "run.0.audio"),
-        ("runs = 3\n", "run: Field required"),
+        ("runs = 3\n", "runs: Extra inputs"),
+        ("", "asks for nothing"),
+        ("[[train]]\ncorpus = ['c']\nmodel = ['scripted']\nrank = 3\n", "train.0.rank"),
+        ("[[transfer]]\nmodel = ['m']\n", "transfer.0.matrix"),
         ("[[run]\n", "cannot be read"),
     ],
 )

@@ -26,6 +26,8 @@ class CorpusShift:
     """Labels that both have, in alphabetical order: what can be learnt from the one and asked about the other."""
     unseen_labels: tuple[str, ...]
     """Labels of the target that the source cannot teach."""
+    unasked_labels: tuple[str, ...]
+    """Labels of the source that the target does not ask about."""
     label_set: LabelShift
     """The target's label set against the source's: a ``subset`` asks for fewer labels, a ``superset`` for more."""
     setting: tuple[str, str]
@@ -110,6 +112,7 @@ def corpus_shift(source: CorpusCard, target: CorpusCard) -> CorpusShift:
         target_corpus_id=target.corpus_id,
         shared_labels=tuple(name for name in asked if name in learnt),
         unseen_labels=tuple(name for name in asked if name not in learnt),
+        unasked_labels=tuple(name for name in learnt if name not in asked),
         label_set=label_shift(learnt, asked),
         setting=(source.setting, target.setting),
         elicitation=(source.elicitation, target.elicitation),

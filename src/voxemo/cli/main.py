@@ -27,6 +27,7 @@ from voxemo.cli import (
     score,
     split,
     train,
+    transfer,
 )
 from voxemo.cli import (
     run as run_verb,
@@ -74,6 +75,7 @@ app.command("parse")(parse.parse)
 app.command("score")(score.score)
 app.command("report")(report.report)
 app.command("run")(run_verb.run)
+app.command("transfer")(transfer.transfer)
 app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
 app.add_typer(train.app, name="train")

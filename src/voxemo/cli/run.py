@@ -17,8 +17,6 @@ from voxemo.cli.common import (
     RemoteCodeOption,
     RunsOption,
     WorkspaceOption,
-    command_line,
-    progress,
     say,
     shown_path,
     workspace_at,
@@ -39,6 +37,17 @@ from voxemo.cli.plan import (
 )
 from voxemo.cli.report import show_report
 from voxemo.cli.score import score_lines
+from voxemo.cli.studies import (
+    DryRunOption,
+    SkipOption,
+    prepared_part,
+    print_matrix,
+    run_whole_study,
+    show_estimate,
+    write_matrix,
+    write_sweep,
+)
+from voxemo.cli.train import trainer
 
 if TYPE_CHECKING:
     from voxemo.steps.run import RunResult
@@ -54,7 +63,11 @@ ModelOption = Annotated[
 ]
 StudyOption = Annotated[
     Path | None,
-    typer.Option("--study", help="TOML file of runs, instead of the options that say what to run.", show_default=False),
+    typer.Option(
+        "--study",
+        help="TOML file of runs, or a built-in study (voxemo-paper), instead of the options that say what to run.",
+        show_default=False,
+    ),
 ]
 
 
@@ -94,15 +107,20 @@ def run(
     base_url: BaseUrlOption = None,
     concurrency: ConcurrencyOption = None,
     price: PriceOption = None,
+    dry_run: DryRunOption = False,
+    skip_unprepared: SkipOption = False,
     runs: RunsOption = DEFAULT_RUNS,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Plan, ask, read, score and show models on prepared corpora. Again, it goes on where it stopped.
 
-    Several corpora and models are every pair of them; a model is loaded once for all its corpora.
+    Several corpora and models are every pair of them; a model is loaded once for all its corpora. A study file may
+    train models first, and have matrices of transfers.
     """
-    from voxemo.steps.study import StudyRun, read_study, run_study
+    from voxemo.steps.study import Study, StudyRun, read_study
+
+    at = workspace_at(workspace)
 
     if study is not None:
         given = [name for name in IN_STUDY if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
@@ -111,18 +129,23 @@ def run(
             raise typer.BadParameter(
                 f"What to run stands in the study file: write there what {flags} should say, or leave out --study."
             )
-        asked = read_study(study)
+        asked = read_study(study, workspace=at)
     elif corpus is None or model is None:
         raise typer.BadParameter("Say what to run: --corpus and --model, or --study FILE.")
     else:
         options = plan_options(form, prompt, fold, label_source, limit, max_new_tokens, audio, backend)
-        asked = [
+        several = [
             StudyRun(corpus=one, model=other, split_id=split, options=options)
             for other in model.split(",")
             for one in corpus.split(",")
         ]
-    results = run_study(
-        workspace_at(workspace),
+        asked = Study(single=tuple(several))
+    if dry_run:
+        show_estimate(at, runs, asked, as_json=as_json)
+        return
+    asked, missing = prepared_part(at, asked, skip=skip_unprepared)
+    results, matrices = run_whole_study(
+        at,
         runs,
         asked,
         backend_options=backend_options(
@@ -133,11 +156,10 @@ def run(
             concurrency=concurrency,
             price=price,
         ),
-        command=command_line(),
-        bar=lambda title, unit: progress(title, unit=unit, quiet=as_json),
-        # Before anything is asked, so that the folders are known whatever happens then.
-        on_plan=lambda run: None if as_json else say(f"run {shown_path(run)}"),
+        train=trainer(at, {"device": device, "trust_remote_code": trust_remote_code}, {}, quiet=as_json),
+        quiet=as_json,
     )
+    written = [path for matrix, outcome in matrices for path in write_matrix(matrix, outcome, runs)]
     if not as_json:
         for result in results:
             if len(results) > 1:
@@ -147,13 +169,29 @@ def run(
             for line in (*infer_lines(result.infer), *parse_lines(parsed), *score_lines(result.score)):
                 say(line)
     first, *others = results
+    shown: dict[str, Any] = {"matrices": [{"name": m.name, "cells": outcome} for m, outcome in matrices]}
+    shown |= {"missing": missing, "matrix_files": written} if matrices or missing else {}
     show_report(
         [result.run for result in results],
         partial=True,
         out=runs if others else first.run / "report",
         as_json=as_json,
-        beside={"runs": [_summary(result) for result in results]} if others else _summary(first),
+        beside={**(shown if matrices or missing else {}), **_summaries(results)},
     )
+    sweep_files = write_sweep([result.run for result in results], runs, as_json=as_json)
+    if as_json:
+        return
+    for matrix, outcome in matrices:
+        print_matrix(matrix, outcome)
+    for path in (*written, *sweep_files):
+        say(f"wrote {shown_path(path)}")
+    for corpus_id, reason in missing.items():
+        say(f"LEFT OUT: {corpus_id}: {reason}")
+
+
+def _summaries(results: "list[RunResult]") -> dict[str, Any]:
+    first, *others = results
+    return {"runs": [_summary(result) for result in results]} if others else _summary(first)
 
 
 def _summary(result: "RunResult") -> dict[str, Any]:

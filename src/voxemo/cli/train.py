@@ -26,7 +26,10 @@ from voxemo.cli.plan import FoldOption, ModelOption, SplitOption
 from voxemo.cli.report import show_report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voxemo.steps.fine_tune import TuneResult
+    from voxemo.steps.mixtures import Training
     from voxemo.steps.train import TrainResult
     from voxemo.store.layout import Workspace
     from voxemo.training.lora import LoraRecipe
@@ -228,14 +231,78 @@ def _tune(
         bar=lambda title, unit: progress(title, unit=unit, quiet=quiet),
         on_epoch=tell,
     )
-    if not quiet:
-        if result.n_trained:
-            say(f"{result.n_trained:,} parameters were trained, {100 * result.share:.3f} % of all; the rest is frozen")
-        for utterance_id, reason in list(result.refused.items())[:3]:
-            say(f"  left out: {utterance_id}: {reason}")
-        if len(result.refused) > 3:
-            say(f"  and {len(result.refused) - 3} more")
+    if is_first:
+        _say_what_was_trained(result, draw_curves(result), quiet=quiet)
     return result
+
+
+def _say_what_was_trained(result: "TuneResult", drawn: list[Path], *, quiet: bool) -> None:
+    if quiet:
+        return
+    if result.n_trained:
+        say(f"{result.n_trained:,} parameters were trained, {100 * result.share:.3f} % of all; the rest is frozen")
+    for utterance_id, reason in list(result.refused.items())[:3]:
+        say(f"  left out: {utterance_id}: {reason}")
+    if len(result.refused) > 3:
+        say(f"  and {len(result.refused) - 3} more")
+    if result.epochs and not drawn:
+        say("  no figure of the learning curve: it needs matplotlib, which voxemo's extra 'report' brings")
+
+
+def draw_curves(result: "TuneResult") -> list[Path]:
+    """Draw the learning curve of every fold that was trained now, beside its card; nothing without matplotlib."""
+    from voxemo.reports.figures import can_draw, learning_curve
+
+    if not can_draw():
+        return []
+    written: list[Path] = []
+    for fold_id in result.epochs:
+        card = result.cards[fold_id]
+        assert card.training is not None
+        recipe, corpora = card.training.recipe, " + ".join(card.training.corpora)
+        title = f"{card.model_id}, {corpora}, fold {card.training.fold_id}"
+        written += learning_curve(
+            recipe["epochs"], result.folders[fold_id], title=title, kept_epoch=recipe["kept_epoch"]
+        )
+    return written
+
+
+def trainer(
+    workspace: "Workspace", machine: dict[str, Any], pace: dict[str, Any], *, quiet: bool
+) -> "Callable[[Training], TuneResult]":
+    """What does the trainings of a study on this machine, and tells of them.
+
+    Args:
+        workspace: holds corpora and splits.
+        machine: device, dtype, trust_remote_code.
+        pace: how the work is divided.
+        quiet: tell nothing.
+    """
+
+    def train_one(training: "Training") -> "TuneResult":
+        from voxemo.training.needs import check_fine_tuning
+
+        check_fine_tuning()
+        from voxemo.steps.fine_tune import Machine, run_training
+        from voxemo.training.loop import Pace
+
+        what = training.source if isinstance(training.source, str) else training.source.mixture_id
+
+        def tell(fold_id: str, epoch: "Epoch") -> None:
+            if not quiet:
+                say(f"{what}, fold {fold_id}, {epoch_line(epoch)}")
+
+        result = run_training(
+            workspace,
+            training,
+            machine=Machine(**machine, pace=Pace(**pace)),
+            bar=lambda title, unit: progress(title, unit=unit, quiet=quiet),
+            on_epoch=tell,
+        )
+        _say_what_was_trained(result, draw_curves(result), quiet=quiet)
+        return result
+
+    return train_one
 
 
 def epoch_line(epoch: "Epoch") -> str:

@@ -5,6 +5,7 @@ its schema does not name. ``SCHEMAS`` maps the names that ``voxemo show schema``
 change of a schema's meaning raises its version.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -288,18 +289,24 @@ class CorpusCard(Document):
             raise ValueError("a synthetic corpus says so in its name, which every table and report shows")
         return self
 
-    def label_set(self, table: LabelTable) -> LabelSet:
-        """The corpus's label set, with the words of the shared table that mean its labels."""
+    def label_set(self, table: LabelTable, *, names: Sequence[LabelName] | None = None) -> LabelSet:
+        """The corpus's label set, with the words of the shared table that mean its labels.
+
+        Args:
+            table: the shared label table.
+            names: some of the corpus's labels, in its order, where a run or a training is about those alone.
+        """
+        chosen = self.labels.names if names is None else tuple(names)
         aliases: dict[str, str] = {}
         translations: dict[str, str] = {}
-        for name in self.labels.names:
+        for name in chosen:
             # A user's own corpus may have a label that the shared table lacks; its card says which words mean it.
             entry = table.labels.get(name, LabelEntry())
             aliases.update(dict.fromkeys(entry.aliases, name))
             for words in entry.translations.values():
                 translations.update(dict.fromkeys(words, name))
-        aliases.update({word.casefold(): name for word, name in self.labels.aliases.items()})
-        return LabelSet(self.labels.names, aliases=aliases, translations=translations)
+        aliases.update({word.casefold(): name for word, name in self.labels.aliases.items() if name in chosen})
+        return LabelSet(chosen, aliases=aliases, translations=translations)
 
 
 # --- models ------------------------------------------------------------------------------------------------------
@@ -319,6 +326,25 @@ class AudioLimits(Document):
     tokens_per_s: float | None = None
 
 
+class TrainingSource(Document):
+    """One corpus of a mixture that a model was trained on."""
+
+    corpus_id: Slug
+    corpus_card_sha256: Text
+    split_id: Slug
+    split_sha256: Text
+    fold_id: Text
+    utterances_sha256: Text
+    label_source: LabelSource
+    label_names: tuple[LabelName, ...]
+    """That were taught, and that stood in the prompt."""
+    language: str | None = None
+    """Only utterances in this language, where the corpus has several."""
+    n_utterances: int
+    weight: float = Field(gt=0, le=1)
+    """Share of every epoch; those of a mixture sum to 1."""
+
+
 class TrainingRecord(Document):
     """How a trained system was made, for cards that `voxemo train` writes."""
 
@@ -327,6 +353,7 @@ class TrainingRecord(Document):
     base_model_sha256: Text | None = None
     """Hash of the base model's card, as a run names that model; of fine-tuned models."""
     corpus_id: Slug
+    """Of a mixture, its name."""
     corpus_card_sha256: Text
     split_id: Slug
     split_sha256: Text
@@ -347,6 +374,13 @@ class TrainingRecord(Document):
     artefact_sha256: Text
     merged: bool = False
     """Whether the checkpoint beside the card holds what was learned, and no adapter is needed."""
+    sources: tuple[TrainingSource, ...] = ()
+    """The corpora of a mixture, with their weights; none where it was a single corpus."""
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Every corpus that was trained on."""
+        return tuple(source.corpus_id for source in self.sources) or (self.corpus_id,)
 
 
 class ModelCard(Document):

@@ -249,7 +249,9 @@ def boards(
     for run in runs:
         m = run.manifest
         key = (m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, m.utterances_sha256, m.audio_condition)
-        groups.setdefault((*key, m.parser_version, m.label_table, run.scorer_version), []).append(run)
+        # Fewer labels to tell apart are another task.
+        asked = ",".join(m.label_names)
+        groups.setdefault((*key, asked, m.parser_version, m.label_table, run.scorer_version), []).append(run)
     made: list[Board] = []
     for _, members in sorted(groups.items()):
         for partition in sorted({p for run in members for p in run.manifest.split.partitions}):

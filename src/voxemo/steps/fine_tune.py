@@ -17,7 +17,7 @@ from voxemo.backends.local.families import FAMILIES
 from voxemo.backends.local.hearing import Hearing
 from voxemo.backends.local.loading import LoadedModel, load_model
 from voxemo.catalog import lookup
-from voxemo.core.cards import ModelCard, TrainingRecord
+from voxemo.core.cards import ModelCard, TrainingRecord, TrainingSource
 from voxemo.core.errors import TrainingError
 from voxemo.core.ids import sha256_json
 from voxemo.core.labels import LabelSet
@@ -25,13 +25,16 @@ from voxemo.core.types import Generation
 from voxemo.parsing.hard import parse_hard
 from voxemo.prompts.sft import training_pair
 from voxemo.scoring.hard import FAILED, group_confusions, unweighted_accuracy
+from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import find_model, untrained_card
+from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Mixture, Training
 from voxemo.steps.run import ProgressBar
 from voxemo.steps.train import TrainingCorpus, TrainResult, read_training_corpus
 from voxemo.store.files import remove, write_atomically, write_text
 from voxemo.store.layout import MODEL_CARD, Workspace
 from voxemo.store.models import known_folder, remember_model
 from voxemo.store.provenance import package_versions
+from voxemo.store.workspace import read_split
 from voxemo.training.adapters import WEIGHTS_FILE, adapter_sha256, sft_card, write_adapter
 from voxemo.training.embeddings import Embeddings, embedding_key, encoder_sha256, hear_all
 from voxemo.training.lessons import Lesson, LessonWriter
@@ -72,6 +75,20 @@ class TuneResult(TrainResult):
     """Of all parameters, in 0 to 1."""
     refused: dict[str, str]
     """Utterance to the reason, for clips that could not be heard by this process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A corpus's share of a training."""
+
+    data: TrainingCorpus
+    fold_id: str
+    weight: float | None = None
+
+    def names(self, partition: str) -> tuple[str, ...]:
+        """Utterances of a partition of the fold."""
+        fold = next(fold for fold in self.data.split.folds if fold.fold_id == self.fold_id)
+        return fold.partitions.get(partition, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +142,114 @@ def fine_tune(
     """
     recipe, machine = recipe or LoraRecipe(), machine or Machine()
     data = read_training_corpus(workspace, corpus, split_id=split_id, folds=folds)
-    base = find_model(workspace, model)
-    _check_base(base)
-    named = untrained_card(workspace, base)
-    model_id = name or f"{base.model_id}{SUFFIX}"
-    _check_name(model_id)
-    device = own_device(machine.device)
-    dtype = machine.dtype or usual_dtype(device)
+    named, model_id, dtype = _what_is_trained(workspace, model, name, machine)
     trainings = {
         fold_id: _Training(
             workspace.model_folder(model_id, data.card.corpus_id, split_id, fold_id),
             _identity(data, fold_id, named, recipe, seed=seed, dtype=dtype),
+            (_Part(data=data, fold_id=fold_id),),
         )
         for fold_id in data.folds
     }
+    return _train_all(workspace, trainings, named, model_id, recipe, seed=seed, machine=machine, bar=bar, tell=on_epoch)
+
+
+def fine_tune_mixture(
+    workspace: Workspace,
+    mixture: Mixture,
+    *,
+    model: str,
+    name: str | None = None,
+    recipe: LoraRecipe | None = None,
+    seed: int = 0,
+    machine: Machine | None = None,
+    bar: ProgressBar = lambda title, unit: nullcontext(lambda done, total: None),
+    on_epoch: Callable[[str, Epoch], None] = lambda fold_id, epoch: None,
+) -> TuneResult:
+    """Train one adapter on several corpora together; else as ``fine_tune``.
+
+    Each corpus is asked about with its own labels. An epoch has as many utterances as all corpora together, divided by
+    their weights (``training.lora.mixed_epoch``). Validation UA is the mean over the corpora, each counting the same.
+
+    Raises:
+        TrainingError: as ``fine_tune``; or a corpus of the mixture has nothing to learn.
+    """
+    recipe, machine = recipe or LoraRecipe(), machine or Machine()
+    named, model_id, dtype = _what_is_trained(workspace, model, name, machine)
+    parts = []
+    for one in mixture.sources:
+        folds = None if one.fold_id is None else (one.fold_id,)
+        data = read_training_corpus(
+            workspace, one.corpus, split_id=one.split_id, folds=folds, labels=one.labels, language=one.language
+        )
+        parts.append(_Part(data=data, fold_id=data.folds[0], weight=one.weight))
+    identities = [
+        {
+            **_identity(part.data, part.fold_id, named, recipe, seed=seed, dtype=dtype),
+            "weight": part.weight,
+            "labels": part.data.label_names,
+            "language": part.data.language,
+        }
+        for part in parts
+    ]
+    common = {key: identities[0][key] for key in ("recipe", "seed", "dtype")}
+    folder = workspace.model_folder(model_id, mixture.mixture_id, MIXED, MIXED_FOLD)
+    splits = sha256_json([one["split"] for one in identities])
+    training = _Training(
+        folder,
+        {**common, "split": splits, "sources": identities},
+        tuple(parts),
+        mixture_id=mixture.mixture_id,
+    )
+    trainings = {MIXED_FOLD: training}
+    return _train_all(workspace, trainings, named, model_id, recipe, seed=seed, machine=machine, bar=bar, tell=on_epoch)
+
+
+def run_training(
+    workspace: Workspace,
+    training: Training,
+    *,
+    machine: Machine | None = None,
+    bar: ProgressBar = lambda title, unit: nullcontext(lambda done, total: None),
+    on_epoch: Callable[[str, Epoch], None] = lambda fold_id, epoch: None,
+) -> TuneResult:
+    """Do one training of a study, or find it done.
+
+    Raises:
+        TrainingError, BackendError: as ``fine_tune`` and ``fine_tune_mixture``.
+    """
+    given: dict[str, Any] = {
+        "model": training.model,
+        "name": training.name,
+        "recipe": training.recipe,
+        "seed": training.seed,
+        "machine": machine,
+        "bar": bar,
+        "on_epoch": on_epoch,
+    }
+    if isinstance(training.source, Mixture):
+        return fine_tune_mixture(workspace, training.source, **given)
+    folds = training.folds
+    if folds is None and not training.every_fold:
+        corpus_id = find_card(workspace, training.source).corpus_id
+        folds = (read_split(workspace, corpus_id, training.split_id)[0].folds[0].fold_id,)
+    return fine_tune(workspace, training.source, split_id=training.split_id, folds=folds, **given)
+
+
+def _train_all(
+    workspace: Workspace,
+    trainings: "dict[str, _Training]",
+    named: ModelCard,
+    model_id: str,
+    recipe: LoraRecipe,
+    *,
+    seed: int,
+    machine: Machine,
+    bar: ProgressBar,
+    tell: Callable[[str, Epoch], None],
+) -> TuneResult:
+    device = own_device(machine.device)
+    dtype = machine.dtype or usual_dtype(device)
     finished = {fold_id: card for fold_id, one in trainings.items() if (card := one.finished()) is not None}
     epochs: dict[str, list[Epoch]] = {}
     refused: dict[str, str] = {}
@@ -148,14 +259,12 @@ def fine_tune(
         processes.wait()
         if len(finished) < len(trainings):
             loaded = _load(workspace, named, machine, device=device, dtype=dtype)
-            ready, refused = _hear(
-                workspace, named, loaded, data, tuple(f for f in trainings if f not in finished), dtype, processes, bar
-            )
+            parts = [part for fold_id, one in trainings.items() if fold_id not in finished for part in one.parts]
+            ready, refused = _hear(workspace, named, loaded, parts, dtype, processes, bar)
         for fold_id, training in trainings.items():
             if fold_id in finished:
                 continue
             card, epochs[fold_id], n_trained, share = _train_fold(
-                data,
                 fold_id,
                 ready,
                 training,
@@ -165,7 +274,7 @@ def fine_tune(
                 pace=machine.pace,
                 processes=processes,
                 bar=bar,
-                on_epoch=on_epoch,
+                on_epoch=tell,
             )
             finished[fold_id] = card
             processes.wait()
@@ -184,6 +293,18 @@ def fine_tune(
 
 
 # --- before training ---------------------------------------------------------------------------------------------
+
+
+def _what_is_trained(
+    workspace: Workspace, model: str, name: str | None, machine: Machine
+) -> tuple[ModelCard, str, str]:
+    """Card of the base, name of the model that comes out, and dtype."""
+    base = find_model(workspace, model)
+    _check_base(base)
+    model_id = name or f"{base.model_id}{SUFFIX}"
+    _check_name(model_id)
+    dtype = machine.dtype or usual_dtype(own_device(machine.device))
+    return untrained_card(workspace, base), model_id, dtype
 
 
 def _check_base(base: ModelCard) -> None:
@@ -225,6 +346,9 @@ class _Training:
 
     folder: Path
     identity: dict[str, Any]
+    parts: tuple[_Part, ...]
+    mixture_id: str | None = None
+    """None of a single corpus."""
 
     @property
     def sha256(self) -> str:
@@ -258,7 +382,7 @@ class _Training:
         ]
         raise TrainingError(
             f"{card.model_id} was trained on fold {record.fold_id} of {record.corpus_id} otherwise before "
-            f"({'; '.join(differing) or 'another base model or corpus'}). Give this training a --name of its own, or "
+            f"({'; '.join(differing) or 'another base model, corpus or mixture'}). Give this training a --name of its own, or "
             "remove the other one's folder."
         )
 
@@ -273,8 +397,7 @@ def _hear(
     workspace: Workspace,
     named: ModelCard,
     loaded: LoadedModel,
-    data: TrainingCorpus,
-    folds: Sequence[str],
+    parts: Sequence[_Part],
     dtype: str,
     processes: Processes,
     bar: ProgressBar,
@@ -283,18 +406,17 @@ def _hear(
     extractor = loaded.processor.feature_extractor
     embeddings = Embeddings(workspace.embeddings(encoder_sha256(loaded.model, extractor)))
     wanted = {
-        name
-        for fold in data.split.folds
-        if fold.fold_id in folds
-        for part in PARTITIONS
-        for name in fold.partitions.get(part, ())
-        if data.gold[name] is not None and name in data.clips
+        name: part.data
+        for part in parts
+        for partition in PARTITIONS
+        for name in part.names(partition)
+        if part.data.gold[name] is not None and name in part.data.clips
     }
-    ordered = sorted(wanted, key=lambda name: (-(data.utterances[name].duration_s or 0.0), name))
-    keys = {_key(data, name, named): name for name in ordered}
+    ordered = sorted(wanted, key=lambda name: (-(wanted[name].utterances[name].duration_s or 0.0), name))
+    keys = {_key(wanted[name], name, named): name for name in ordered}
     with bar("hearing", "clips") as on_progress:
         refused = hear_all(
-            {key: data.clips[name] for key, name in keys.items()},
+            {key: wanted[name].clips[name] for key, name in keys.items()},
             Hearing(loaded.model, extractor),
             embeddings,
             family=loaded.family,
@@ -321,7 +443,6 @@ def _key(data: TrainingCorpus, name: str, base: ModelCard) -> str:
 
 
 def _train_fold(
-    data: TrainingCorpus,
     fold_id: str,
     base: _Base,
     training: _Training,
@@ -334,14 +455,23 @@ def _train_fold(
     bar: ProgressBar,
     on_epoch: Callable[[str, Epoch], None],
 ) -> tuple[ModelCard, list[Epoch], int, float]:
-    partitions = next(fold.partitions for fold in data.split.folds if fold.fold_id == fold_id)
-    lessons = {part: _lessons(data, partitions.get(part, ()), base) for part in PARTITIONS}
-    n_given = len(partitions.get("train", ()))
-    if not lessons["train"]:
-        raise TrainingError(
-            f"None of the {n_given} utterances that fold {fold_id} of {data.card.corpus_id} trains on has a label and "
-            "a clip that can be heard. `voxemo check` says what is wrong with them."
-        )
+    lessons = [
+        {partition: _lessons(part.data, part.names(partition), base) for partition in PARTITIONS}
+        for part in training.parts
+    ]
+    for part, learned in zip(training.parts, lessons, strict=True):
+        if not learned["train"]:
+            raise TrainingError(
+                f"None of the {len(part.names('train'))} utterances that fold {part.fold_id} of "
+                f"{part.data.card.corpus_id} trains on has a label and a clip that can be heard. `voxemo check` says "
+                "what is wrong with them."
+            )
+    mixture = _mixture(training, lessons)
+    validators = [
+        _validator(part.data, one["valid"], base, processes)
+        for part, one in zip(training.parts, lessons, strict=True)
+        if one["valid"]
+    ]
     adapter = attach_adapter(base.loaded.model, rank=recipe.rank, alpha=recipe.alpha, seed=seed)
     n_trained = sum(parameter.numel() for parameter in adapter.parameters.values())
     share = trainable_share(adapter)
@@ -354,27 +484,45 @@ def _train_fold(
             write_atomically(training.checkpoint, lambda file: file.write(state.to_bytes()))
 
     try:
-        with bar(f"fold {fold_id}", "steps") as on_step:
+        with bar(training.mixture_id or f"fold {fold_id}", "steps") as on_step:
             state = train_adapter(
                 Learner(adapter, base.embeddings, dropout=recipe.dropout, pace=pace),
-                lessons["train"],
+                [lesson for one in lessons for lesson in one["train"]],
                 recipe,
                 seed=seed,
+                mixture=mixture,
                 state=state,
                 keep=keep,
-                valid=lessons["valid"],
-                validate=_validator(data, lessons["valid"], base, processes) if lessons["valid"] else None,
+                valid=[lesson for one in lessons for lesson in one["valid"]],
+                validate=_together(validators) if validators else None,
                 processes=processes,
                 checkpoint_every=pace.checkpoint_every,
                 on_step=on_step,
                 on_epoch=lambda epoch: on_epoch(fold_id, epoch),
             )
-        card = _finish(
-            data, fold_id, base, training, model_id, recipe, state, adapter, lessons, seed=seed, processes=processes
-        )
+        card = _finish(base, training, model_id, recipe, state, adapter, lessons, seed=seed, processes=processes)
     finally:
         adapter.detach()
     return card, state.epochs, n_trained, share
+
+
+def _mixture(training: "_Training", lessons: Sequence[dict[str, list[Lesson]]]) -> list[tuple[int, float]]:
+    """Lessons and weight of each corpus of a mixture; nothing where every utterance has its one turn."""
+    stated = [part.weight for part in training.parts]
+    return [(len(one["train"]), weight) for one, weight in zip(lessons, stated, strict=True) if weight is not None]
+
+
+def _together(validators: Sequence[Callable[[], Validation]]) -> Callable[[], Validation]:
+    """Validation over corpora: the mean of their UAs, each counting the same."""
+    if len(validators) == 1:
+        return validators[0]
+
+    def validate() -> Validation:
+        found = [one() for one in validators]
+        ua = sum(one.ua for one in found) / len(found)
+        return Validation(ua=ua, n=sum(one.n for one in found), n_failed=sum(one.n_failed for one in found))
+
+    return validate
 
 
 def _read_state(path: Path) -> TrainingState | None:
@@ -387,7 +535,7 @@ def _prompt(data: TrainingCorpus, label: str) -> tuple[str, str]:
 
 
 def _label_set(data: TrainingCorpus) -> LabelSet:
-    return data.card.label_set(lookup.label_table())
+    return data.card.label_set(lookup.label_table(), names=data.label_names)
 
 
 def _lessons(data: TrainingCorpus, names: Sequence[str], base: _Base) -> list[Lesson]:
@@ -395,7 +543,7 @@ def _lessons(data: TrainingCorpus, names: Sequence[str], base: _Base) -> list[Le
     model, processor = base.loaded.model, base.loaded.processor
     writer = LessonWriter(processor, stop_ids=base.stop_ids, audio_token=model.config.audio_token_id)
     # All utterances of a label have one prompt and one answer.
-    written = {label: writer.write(*_prompt(data, label)) for label in data.card.labels.names}
+    written = {label: writer.write(*_prompt(data, label)) for label in data.label_names}
     lessons = []
     for name in names:
         label, key = data.gold[name], _key(data, name, base.card)
@@ -448,15 +596,13 @@ def _validator(
 
 
 def _finish(
-    data: TrainingCorpus,
-    fold_id: str,
     base: _Base,
     training: _Training,
     model_id: str,
     recipe: LoraRecipe,
     state: TrainingState,
     adapter: Adapter,
-    lessons: dict[str, list[Lesson]],
+    lessons: Sequence[dict[str, list[Lesson]]],
     *,
     seed: int,
     processes: Processes,
@@ -467,24 +613,17 @@ def _finish(
     versions = {"last": state.weights, **({"best": state.best} if state.best_epoch is not None else {})}
     adapter.load(versions[kept])
     effect = check_acts(adapter, model_id=model_id)
-    partitions = next(fold.partitions for fold in data.split.folds if fold.fold_id == fold_id)
-    wanted = [name for part in PARTITIONS for name in partitions.get(part, ())]
-    n_unlabelled = sum(data.gold[name] is None for name in wanted)
-    n_lessons = sum(map(len, lessons.values()))
+    wanted = [(part.data, name) for part in training.parts for place in PARTITIONS for name in part.names(place)]
+    n_unlabelled = sum(data.gold[name] is None for data, name in wanted)
+    n_lessons = sum(len(some) for one in lessons for some in one.values())
+    n_valid = sum(len(one["valid"]) for one in lessons)
     record = TrainingRecord(
         kind="sft",
         base_model_id=base.card.model_id,
         base_model_sha256=base.card.sha256(),
-        corpus_id=data.card.corpus_id,
-        corpus_card_sha256=data.card.sha256(),
-        split_id=data.split.split_id,
-        split_sha256=data.facts["sha256"],
-        fold_id=fold_id,
-        partitions=tuple(part for part in PARTITIONS if lessons[part]),
-        utterances_sha256=data.prepared.report["utterances_sha256"],
-        label_source=data.card.gold,
-        label_names=data.card.labels.names,
-        n_utterances=len(lessons["train"]),
+        **_origin(training, lessons),
+        partitions=tuple(place for place in PARTITIONS if any(one[place] for one in lessons)),
+        n_utterances=sum(len(one["train"]) for one in lessons),
         seed=seed,
         recipe={
             **asdict(recipe),
@@ -499,7 +638,7 @@ def _finish(
             "trained_share": trainable_share(adapter),
             "kept": kept,
             "kept_epoch": state.best_epoch if takes_best else recipe.n_epochs,
-            "chosen_by": _chosen_by(recipe, state, lessons["valid"]),
+            "chosen_by": _chosen_by(recipe, n_valid),
             "epochs": [asdict(epoch) for epoch in state.epochs],
             "largest_logit_change": effect,
             "n_left_out_unlabelled": n_unlabelled,
@@ -522,8 +661,45 @@ def _finish(
     return card
 
 
-def _chosen_by(recipe: LoraRecipe, state: TrainingState, valid: Sequence[Lesson]) -> str:
-    if not valid:
+def _origin(training: "_Training", lessons: Sequence[dict[str, list[Lesson]]]) -> dict[str, Any]:
+    """What a training record says of the data; of a mixture it names each corpus, and hashes stand for all of them."""
+    n_train = [len(one["train"]) for one in lessons]
+    weights = [n if part.weight is None else part.weight for part, n in zip(training.parts, n_train, strict=True)]
+    sources = [
+        {
+            "corpus_id": part.data.card.corpus_id,
+            "corpus_card_sha256": part.data.card.sha256(),
+            "split_id": part.data.split.split_id,
+            "split_sha256": part.data.facts["sha256"],
+            "fold_id": part.fold_id,
+            "utterances_sha256": part.data.prepared.report["utterances_sha256"],
+            "label_source": part.data.card.gold,
+            "label_names": part.data.label_names,
+        }
+        for part in training.parts
+    ]
+    if training.mixture_id is None:
+        return sources[0]
+    gold = {source["label_source"] for source in sources}
+    hashes = ("corpus_card_sha256", "split_sha256", "utterances_sha256")
+    return {
+        **{key: sha256_json([source[key] for source in sources]) for key in hashes if key != "split_sha256"},
+        "corpus_id": training.mixture_id,
+        "split_id": MIXED,
+        "split_sha256": training.identity["split"],
+        "fold_id": MIXED_FOLD,
+        # Of several the first: each source says its own.
+        "label_source": sources[0]["label_source"] if len(gold) > 1 else gold.pop(),
+        "label_names": tuple(sorted({name for source in sources for name in source["label_names"]})),
+        "sources": tuple(
+            TrainingSource(**source, language=part.data.language, n_utterances=n, weight=weight / sum(weights))
+            for source, part, n, weight in zip(sources, training.parts, n_train, weights, strict=True)
+        ),
+    }
+
+
+def _chosen_by(recipe: LoraRecipe, n_valid: int) -> str:
+    if not n_valid:
         return "the last epoch: the split has no validation part"
     if recipe.keep == "last":
         return "the last epoch, as asked"

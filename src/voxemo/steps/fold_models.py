@@ -160,6 +160,11 @@ def _given_card(
     record = card.training
     assert record is not None
     remember_model(workspace, card, folder)
+    if corpus_id in record.corpora and record.sources:
+        raise RunError(
+            f"{card.model_id} was trained on a mixture that holds {corpus_id} ({', '.join(record.corpora)}): what it "
+            "is tested on would be known to it. Train a mixture without that corpus."
+        )
     if record.corpus_id != corpus_id:
         return {EVERY_FOLD: card}
     if record.split_sha256 != split_sha256:

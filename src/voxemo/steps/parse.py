@@ -70,7 +70,7 @@ def parse_run(run: Path) -> ParseResult:
     # Measured before reading: an answer that comes in between is then one that `score` asks to parse first.
     n_bytes = journal_bytes(run)
     journal = read_journal(paths.responses)
-    label_set = manifest.corpus_card.label_set(lookup.label_table())
+    label_set = manifest.corpus_card.label_set(lookup.label_table(), names=manifest.label_names)
     requests = plan.unique("request_id", keep="first", maintain_order=True)
     counts = dict.fromkeys((f"{r}.{s}" for r in READINGS for s in ("ok", "repaired", "failed")), 0)
     reasons: dict[str, int] = {}

@@ -11,6 +11,7 @@ import polars as pl
 
 from voxemo import __version__
 from voxemo.catalog import lookup
+from voxemo.catalog.transfer import primary_language
 from voxemo.core.cards import CorpusCard, LabelTable, ModelCard, PromptText, RunManifest, SplitFacts
 from voxemo.core.errors import RunError, UnknownName, listing
 from voxemo.core.ids import canonical_json, run_id, sha256_lines, sha256_text
@@ -31,6 +32,7 @@ from voxemo.splits.checks import is_test_partition
 from voxemo.splits.policies import utterances_sha256
 from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import EVERY_FOLD, SUPERVISED_BACKENDS, fold_cards, training_kind, training_overlap
+from voxemo.steps.leaks import refuse_leaks
 from voxemo.store.files import write_text
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.manifest import read_manifest, write_manifest
@@ -58,6 +60,13 @@ class PlanOptions:
     """Runs the model in place of the card's own backend; see ``fold_models.card_on``."""
     audio_condition: AudioCondition = "clean"
     """What is heard in place of the clips, to find out whether the model hears; see ``audio.conditions``."""
+    labels: tuple[str, ...] | None = None
+    """Ask about these labels of the corpus alone, and only utterances that have one of them: for transfer on labels
+    that two languages share."""
+    language: str | None = None
+    """Ask only utterances in this language (a primary tag), of a corpus that has several."""
+    partitions: tuple[str, ...] | None = None
+    """Test partitions to ask, of a corpus that has several; all when None."""
     limit: int | None = None
     """Answer only so many utterances of each fold's test part; marks the run as partial."""
     generation: Generation = field(default_factory=Generation)
@@ -100,6 +109,7 @@ def plan_run(
         raise RunError(
             f"{corpus_card.corpus_id} has no {label_source} labels; it has {', '.join(corpus_card.label_sources)}."
         )
+    label_names = planned_labels(corpus_card, options)
     asked = _choose_folds(split, options.folds)
     cards = fold_cards(
         workspace,
@@ -113,9 +123,12 @@ def plan_run(
     folds = asked if EVERY_FOLD in cards else tuple(fold_id for fold_id in asked if fold_id in cards)
     card = next(iter(cards.values()))
     prompts = planned_prompts(corpus_card, card, options)
-    table = frame(_rows(prepared, split, folds, cards, prompts, options), PLAN)
+    eligible = eligible_utterances(prepared, label_source, label_names, options)
+    table = frame(_rows(eligible, split, folds, cards, prompts, options), PLAN)
     if not table.height:
         raise RunError(f"There is nothing to ask: folds {', '.join(folds)} of {split_id} have no test utterances.")
+    if training_kind(card, corpus_card.corpus_id) == "transfer":
+        refuse_leaks(workspace, card, [eligible[name] for name in table["utterance_id"].unique(maintain_order=True)])
     manifest = _manifest(
         corpus_card,
         prepared,
@@ -126,6 +139,7 @@ def plan_run(
         table,
         options,
         label_source=label_source,
+        label_names=label_names,
         command=command,
     )
     return _write_plan(runs, manifest, table)
@@ -218,6 +232,7 @@ def _manifest(
     options: PlanOptions,
     *,
     label_source: LabelSource,
+    label_names: tuple[str, ...],
     command: str | None,
 ) -> RunManifest:
     card = next(iter(cards.values()))
@@ -241,7 +256,7 @@ def _manifest(
         split_sha256=facts.split_sha256,
         utterances_sha256=prepared.report["utterances_sha256"],
         label_source=label_source,
-        label_names=corpus.labels.names,
+        label_names=label_names,
         generation=asdict(options.generation),
     )
     seeds = {"bootstrap": 0} if split.seed is None else {"bootstrap": 0, "split": split.seed}
@@ -268,7 +283,7 @@ def _manifest(
         split=facts,
         model_cards=cards,
         prompts=tuple(prompts),
-        label_names=corpus.labels.names,
+        label_names=label_names,
         label_source=label_source,
         vote_rule=corpus.perception.default_vote_rule if corpus.perception else None,
         generation=asdict(options.generation),
@@ -357,8 +372,27 @@ def _choose_folds(split: Split, asked: tuple[str, ...] | None) -> tuple[str, ...
     return tuple(fold_id for fold_id in there if asked is None or fold_id in asked)
 
 
-def _render(corpus: CorpusCard, names: Sequence[str], forms: Sequence[Form]) -> list[PromptText]:
-    label_set = corpus.label_set(lookup.label_table())
+def planned_labels(corpus: CorpusCard, options: PlanOptions) -> tuple[str, ...]:
+    """The labels that a run asks about, in the corpus's order: all of them unless options say otherwise.
+
+    Raises:
+        RunError: labels that the corpus lacks, or fewer than two.
+    """
+    if options.labels is None:
+        return corpus.labels.names
+    unknown = sorted(set(options.labels) - set(corpus.labels.names))
+    if unknown or len(set(options.labels)) < 2:
+        raise RunError(
+            f"{corpus.corpus_id} cannot be asked about {listing(options.labels)}: two or more of its own labels are "
+            f"needed, which are {', '.join(corpus.labels.names)}."
+        )
+    return tuple(name for name in corpus.labels.names if name in options.labels)
+
+
+def _render(
+    corpus: CorpusCard, names: Sequence[str], forms: Sequence[Form], labels: Sequence[str] | None = None
+) -> list[PromptText]:
+    label_set = corpus.label_set(lookup.label_table(), names=labels)
     prompts = []
     for name in names:
         variant, template = lookup.prompt(name)
@@ -387,12 +421,13 @@ def planned_prompts(corpus: CorpusCard, model: ModelCard, options: PlanOptions) 
         RunError: prompts whose answers would be taken for another prompt's.
     """
     names, forms = options.variants or default_variants(model), options.forms or default_forms(corpus, model)
-    prompts = _render(corpus, names, forms)
-    _check_prompts(corpus, prompts)
+    labels = planned_labels(corpus, options)
+    prompts = _render(corpus, names, forms, labels)
+    _check_prompts(corpus, prompts, labels)
     return prompts
 
 
-def _check_prompts(corpus: CorpusCard, prompts: Sequence[PromptText]) -> None:
+def _check_prompts(corpus: CorpusCard, prompts: Sequence[PromptText], labels: Sequence[str]) -> None:
     """Refuse prompts whose answers would be scored or shown as another prompt's.
 
     Raises:
@@ -408,7 +443,7 @@ def _check_prompts(corpus: CorpusCard, prompts: Sequence[PromptText]) -> None:
     if reserved:
         raise RunError(f"A prompt may not be called {listing(reserved)}: scores use that name. Rename its variant_id.")
     built_in = lookup.prompt_names()
-    texts = {prompt.prompt_sha256 for prompt in _render(corpus, built_in, ("hard", "distribution"))}
+    texts = {prompt.prompt_sha256 for prompt in _render(corpus, built_in, ("hard", "distribution"), labels)}
     posing = sorted({p.variant_id for p in prompts if p.variant_id in built_in and p.prompt_sha256 not in texts})
     if posing:
         raise RunError(
@@ -435,15 +470,26 @@ def _is_tuned(model: ModelCard) -> bool:
     return model.training is not None and model.training.kind == "sft"
 
 
+def eligible_utterances(
+    prepared: PreparedCorpus, label_source: LabelSource, label_names: Sequence[str], options: PlanOptions
+) -> dict[str, Utterance]:
+    """The utterances that options leave to ask, by id."""
+    found = {utterance.utterance_id: utterance for utterance in prepared.benchmark}
+    if options.labels is not None:
+        found = {name: u for name, u in found.items() if getattr(u, label_source) in label_names}
+    if options.language is not None:
+        found = {name: u for name, u in found.items() if primary_language(u.language) == options.language}
+    return found
+
+
 def _rows(
-    prepared: PreparedCorpus,
+    utterances: Mapping[str, Utterance],
     split: Split,
     folds: Sequence[str],
     cards: dict[str, ModelCard],
     prompts: Sequence[PromptText],
     options: PlanOptions,
 ) -> list[dict[str, Any]]:
-    utterances = {utterance.utterance_id: utterance for utterance in prepared.benchmark}
     hashes = {fold_id: card.sha256() for fold_id, card in cards.items()}
     rows = []
     for fold in split.folds:
@@ -451,7 +497,10 @@ def _rows(
             continue
         card_key = fold.fold_id if fold.fold_id in cards else EVERY_FOLD
         for partition in sorted(filter(is_test_partition, fold.partitions)):
-            for name in _limited(fold.partitions[partition], options.limit):
+            if options.partitions is not None and partition not in options.partitions:
+                continue
+            asked = [name for name in fold.partitions[partition] if name in utterances]
+            for name in _limited(asked, options.limit):
                 for prompt in prompts:
                     rows.append(
                         _request(utterances[name], prompt, cards[card_key], hashes[card_key], options)
@@ -517,9 +566,17 @@ def _partial(
     )
     if options.limit is not None and options.limit < largest:
         reasons.append(f"at most {options.limit} utterances of each test partition")
+    if options.language is not None:
+        reasons.append(f"only utterances in {options.language}")
     if len(folds) < len(split.folds):
         reasons.append(f"{len(folds)} of {len(split.folds)} folds ({', '.join(folds)})")
     return "; ".join(reasons) or None
+
+
+def _taught_sources(model: ModelCard) -> set[LabelSource]:
+    if model.training is None:
+        return set()
+    return {source.label_source for source in model.training.sources} or {model.training.label_source}
 
 
 def _deviations(
@@ -541,7 +598,10 @@ def _deviations(
     changed = {name: value for name, value in asdict(options.generation).items() if value != standard[name]}
     if changed:
         found.append("decoding differs from the protocol: " + ", ".join(f"{k} = {v}" for k, v in changed.items()))
-    standard_prompts = _render(corpus, default_variants(model), default_forms(corpus, model))
+    labels = planned_labels(corpus, options)
+    if labels != corpus.labels.names:
+        found.append(f"asked about {len(labels)} of {len(corpus.labels.names)} labels ({', '.join(labels)})")
+    standard_prompts = _render(corpus, default_variants(model), default_forms(corpus, model), labels)
     if {p.prompt_sha256 for p in prompts} != {p.prompt_sha256 for p in standard_prompts}:
         found.append("prompts asked: " + ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts))
     if split.split_id != "protocol":
@@ -550,8 +610,9 @@ def _deviations(
         found.append(_heard_instead(options.audio_condition))
     if label_source != corpus.gold:
         found.append(f"scored against {label_source} labels; the protocol takes {corpus.gold}")
-    if model.training is not None and model.training.label_source != label_source:
-        found.append(f"trained on {model.training.label_source} labels, scored against {label_source} ones")
+    taught = _taught_sources(model) - {label_source}
+    if taught:
+        found.append(f"trained on {' and '.join(sorted(taught))} labels, scored against {label_source} ones")
     if model.training is not None and model.training.kind == "sft":
         differing = differences_from_paper(model.training.recipe)
         found += [f"fine-tuning: {', '.join(differing)}"] if differing else []

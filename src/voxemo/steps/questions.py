@@ -110,7 +110,7 @@ class QuestionMaker:
         self.failed_clips: dict[str, str] = {}
         """Why a clip could not be read now, by audio key."""
         self._prompts = {(prompt.prompt_sha256, prompt.form): prompt for prompt in manifest.prompts}
-        self._label_set = manifest.corpus_card.label_set(lookup.label_table())
+        self._label_set = manifest.corpus_card.label_set(lookup.label_table(), names=manifest.label_names)
         self._utterances = utterances
         self._condition = condition or manifest.audio_condition
         # Among usable clips, whatever shard this is: every worker finds the same.

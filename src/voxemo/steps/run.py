@@ -51,12 +51,18 @@ def plan_line(
     A split that can be generated is made when it is missing, and a supervised model is trained when it is.
     """
     card = find_card(workspace, corpus)
-    if split_id not in split_ids(workspace, card.corpus_id) and split_id in SPLIT_POLICIES and split_id != "emobox":
-        split_corpus(workspace, corpus, policy=split_id)
+    make_missing_split(workspace, corpus, split_id)
     # Before minutes of training, so that a wrong word costs none.
     planned_prompts(card, find_model(workspace, model), options or PlanOptions())
     _train_missing(workspace, corpus, model, split_id, options, bar)
     return plan_run(workspace, runs, corpus=corpus, model=model, split_id=split_id, options=options, command=command)
+
+
+def make_missing_split(workspace: Workspace, corpus: str, split_id: str) -> None:
+    """Make a split that is not there and can be generated; one that cannot is missed where it is read."""
+    there = split_ids(workspace, find_card(workspace, corpus).corpus_id)
+    if split_id not in there and split_id in SPLIT_POLICIES and split_id != "emobox":
+        split_corpus(workspace, corpus, policy=split_id)
 
 
 def finish_run(

@@ -166,7 +166,7 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
         )
     position = {name: number for number, name in enumerate(manifest.label_names)}
     gold = {u.utterance_id: getattr(u, manifest.label_source) for u in prepared.benchmark}
-    labels = {name: position[label] for name, label in gold.items() if label is not None}
+    labels = {name: position[label] for name, label in gold.items() if label in position}
     speakers = {u.utterance_id: u.speaker_id for u in prepared.benchmark}
     rows = (
         plan.select("request_id", "utterance_id", "fold_id", "partition", "form")
@@ -207,7 +207,7 @@ def _mean_soft_label(counts: Sequence[FloatArray]) -> FloatArray | None:
 def _vote_counts(prepared: PreparedCorpus, position: Mapping[str, int]) -> dict[str, dict[str, FloatArray]]:
     """Votes within the label set; the others are dropped and the rest renormalised later (PROTOCOL section 2)."""
     votes: dict[str, dict[str, FloatArray]] = {}
-    inside = prepared.votes.filter(pl.col("label").is_not_null() & (pl.col("n") > 0))
+    inside = prepared.votes.filter(pl.col("label").is_in(list(position)) & (pl.col("n") > 0))
     for rule, name, label, n in inside.select("rule", "utterance_id", "label", "n").iter_rows():
         counts = votes.setdefault(rule, {}).setdefault(name, np.zeros(len(position)))
         counts[position[label]] += n

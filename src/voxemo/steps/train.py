@@ -8,6 +8,7 @@ from typing import Any
 from voxemo.audio.load import load_audio
 from voxemo.backends.base import Waveform
 from voxemo.catalog import lookup
+from voxemo.catalog.transfer import primary_language
 from voxemo.core.cards import CorpusCard, ModelCard
 from voxemo.core.errors import RunError, UnknownName
 from voxemo.core.types import Split, Utterance
@@ -46,13 +47,31 @@ class TrainingCorpus:
     clips: dict[str, Callable[[], Waveform]]
     """Utterance to what loads its clip, for audio that `prepare` could read."""
     gold: dict[str, str | None]
-    """Utterance to its label of the card's gold source."""
+    """Utterance to its label of the card's gold source; None for what is not to be learned."""
+    label_names: tuple[str, ...]
+    """That are learned, in the card's order."""
+    language: str | None = None
+    """The only one that is learned, of a corpus that has several."""
 
 
 def read_training_corpus(
-    workspace: Workspace, corpus: str, *, split_id: str, folds: Sequence[str] | None
+    workspace: Workspace,
+    corpus: str,
+    *,
+    split_id: str,
+    folds: Sequence[str] | None,
+    labels: Sequence[str] | None = None,
+    language: str | None = None,
 ) -> TrainingCorpus:
     """What there is to learn from.
+
+    Args:
+        workspace: holds the prepared corpus and the split.
+        corpus: its name.
+        split_id: the split.
+        folds: only these; all when None.
+        labels: only utterances that have one of these; all when None.
+        language: only utterances in this one (a primary tag); all when None.
 
     Raises:
         UnknownName: a fold that the split lacks.
@@ -68,6 +87,13 @@ def read_training_corpus(
     for fold_id in folds or ():
         if fold_id not in known:
             raise UnknownName("fold", fold_id, known)
+    label_names = tuple(name for name in card.labels.names if labels is None or name in labels)
+
+    def learned(utterance: Utterance) -> str | None:
+        label: str | None = getattr(utterance, card.gold)
+        spoken = language is None or primary_language(utterance.language) == language
+        return label if spoken and label in label_names else None
+
     return TrainingCorpus(
         card=card,
         prepared=prepared,
@@ -76,7 +102,9 @@ def read_training_corpus(
         folds=tuple(fold_id for fold_id in known if folds is None or fold_id in folds),
         utterances=utterances,
         clips={name: _loader(root, u) for name, u in utterances.items() if u.unusable_reason is None},
-        gold={name: getattr(u, card.gold) for name, u in utterances.items()},
+        gold={name: learned(u) for name, u in utterances.items()},
+        label_names=label_names,
+        language=language,
     )
 
 

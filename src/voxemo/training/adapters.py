@@ -60,13 +60,17 @@ def _content(weights: Mapping[str, torch.Tensor]) -> bytes:
 def sft_card(base: ModelCard, model_id: str, record: TrainingRecord) -> ModelCard:
     """The card of a fine-tuned model."""
     known = base.training_corpora
-    corpora = known if known == "undisclosed" else tuple(sorted({*known, record.corpus_id}))
+    corpora = known if known == "undisclosed" else tuple(sorted({*known, *record.corpora}))
+    parts = ", ".join(
+        f"{one.corpus_id} ({one.weight:.3f} of each epoch, split {one.split_id})" for one in record.sources
+    )
+    on = parts or f"{record.corpus_id}, split {record.split_id}"
     return base.model_copy(
         update={
             "model_id": model_id,
             "name": f"{base.name}, fine-tuned",
             "training_corpora": corpora,
-            "training_data": f"{base.training_data} Then fine-tuned on {record.corpus_id}, split {record.split_id}.",
+            "training_data": f"{base.training_data} Then fine-tuned on {on}.",
             "training": record,
         }
     )

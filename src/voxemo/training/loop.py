@@ -19,7 +19,7 @@ from voxemo.backends.local.adapters import ADAPTER_NAME, Adapter
 from voxemo.core.errors import TrainingError
 from voxemo.training.dropout import Rows, use_row_dropout, utterance_seed
 from voxemo.training.lessons import Lesson
-from voxemo.training.lora import LoraRecipe, batch_of_step, check_course, share_of, together
+from voxemo.training.lora import LoraRecipe, batch_of_step, check_course, mixed_batch, share_of, together
 from voxemo.training.processes import ALONE, Processes
 from voxemo.training.state import Epoch, TrainingState
 
@@ -195,6 +195,7 @@ def train_adapter(
     recipe: LoraRecipe,
     *,
     seed: int,
+    mixture: Sequence[tuple[int, float]] = (),
     state: TrainingState | None = None,
     keep: Callable[[TrainingState], None] = lambda state: None,
     valid: Sequence[Lesson] = (),
@@ -211,6 +212,7 @@ def train_adapter(
         lessons: of the training part, in an order that is the same in every process.
         recipe: of the training.
         seed: of the order of lessons and of the dropout.
+        mixture: of several corpora, whose lessons lie one after the other: (lessons, weight) of each.
         state: of an earlier call, to go on from; None to begin.
         keep: called with the state every so many steps and after each epoch.
         valid: lessons of the validation part, for its loss.
@@ -241,7 +243,11 @@ def train_adapter(
     on_step(state.step, n_steps)
     while state.step < n_steps:
         step = state.step
-        batch = batch_of_step(step, n_utterances=len(lessons), recipe=recipe, seed=seed)
+        if mixture:
+            sizes, weights = [size for size, _ in mixture], [weight for _, weight in mixture]
+            batch = mixed_batch(step, sizes=sizes, weights=weights, recipe=recipe, seed=seed)
+        else:
+            batch = batch_of_step(step, n_utterances=len(lessons), recipe=recipe, seed=seed)
         own = share_of(batch, lengths, rank=processes.rank, n_processes=processes.size)
         optimiser.zero_grad()
         loss = learner.add_gradients(

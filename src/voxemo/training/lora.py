@@ -110,6 +110,53 @@ def batch_of_step(step: int, *, n_utterances: int, recipe: LoraRecipe, seed: int
     return [int(index) for index in order[place * recipe.batch_size : (place + 1) * recipe.batch_size]]
 
 
+def apportioned(n: int, weights: Sequence[float]) -> list[int]:
+    """Divide a count by weights, as evenly as whole numbers can: largest remainders first.
+
+    >>> apportioned(10, [2, 1])
+    [7, 3]
+    """
+    total = sum(weights)
+    exact = [n * weight / total for weight in weights]
+    counts = [math.floor(share) for share in exact]
+    ordered = sorted(range(len(weights)), key=lambda place: (counts[place] - exact[place], place))
+    for place in ordered[: n - sum(counts)]:
+        counts[place] += 1
+    return counts
+
+
+def mixed_epoch(sizes: Sequence[int], weights: Sequence[float], *, seed: int, epoch: int) -> list[int]:
+    """Places of the utterances of an epoch over several corpora that lie one after the other, in the order of learning.
+
+    The epoch is as long as all corpora together. Each has its share of it by weight; within it, every utterance of the
+    corpus comes as often as any other, give or take once. Nothing but the seed and the epoch decides which.
+
+    Args:
+        sizes: utterances of each corpus, all above 0.
+        weights: of each corpus, above 0.
+        seed: of the training.
+        epoch: counted from 0.
+    """
+    places: list[int] = []
+    start = 0
+    for number, (size, wanted) in enumerate(zip(sizes, apportioned(sum(sizes), weights), strict=True)):
+        whole, rest = divmod(wanted, size)
+        drawn = np.random.default_rng([seed, epoch, number]).permutation(size)[:rest]
+        places += [start + index for index in range(size)] * whole + [start + int(index) for index in drawn]
+        start += size
+    order = np.random.default_rng([seed, epoch]).permutation(len(places))
+    return [places[index] for index in order]
+
+
+def mixed_batch(
+    step: int, *, sizes: Sequence[int], weights: Sequence[float], recipe: LoraRecipe, seed: int
+) -> list[int]:
+    """As ``batch_of_step``, of a mixture of corpora."""
+    epoch, place = divmod(step, recipe.steps(sum(sizes)))
+    order = mixed_epoch(sizes, weights, seed=seed, epoch=epoch)
+    return order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
+
+
 def share_of(batch: Sequence[int], lengths: Sequence[int], *, rank: int, n_processes: int) -> list[int]:
     """The utterances of a batch that one process reads, the longest first; about as many tokens as the others read."""
     ordered = sorted(batch, key=lambda index: (-lengths[index], index))

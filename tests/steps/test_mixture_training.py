@@ -1,0 +1,102 @@
+"""Training on several corpora at once, with tiny checkpoints."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from transfer_world import small_world, tiny_base
+from voxemo.core.errors import RunError, TrainingError
+from voxemo.steps import fine_tune as step
+from voxemo.steps.fine_tune import Machine, TuneResult, fine_tune, fine_tune_mixture
+from voxemo.steps.mixtures import Mixture, Source
+from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.steps.split import split_corpus
+from voxemo.store.layout import Workspace
+from voxemo.training.adapters import WEIGHTS_FILE
+from voxemo.training.loop import Pace
+from voxemo.training.lora import LoraRecipe
+
+RECIPE = LoraRecipe(rank=2, alpha=4, learning_rate=1e-2, n_epochs=2, batch_size=8)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    workspace: Workspace
+    base: Path
+
+    def mixed(self, *sources: Source, name: str = "mixed") -> TuneResult:
+        mixture = Mixture(mixture_id="several", sources=sources)
+        machine = Machine(device="cpu", pace=Pace(micro_batch_size=8))
+        given = {"model": str(self.base), "name": name, "recipe": RECIPE, "machine": machine}
+        return fine_tune_mixture(self.workspace, mixture, **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    threads, tokens = torch.get_num_threads(), step.VALIDATION_TOKENS
+    torch.set_num_threads(1)
+    step.VALIDATION_TOKENS = 4
+    folder = tmp_path_factory.mktemp("world")
+    workspace = small_world(folder)
+    for corpus in ("north", "south"):
+        split_corpus(workspace, corpus)
+    yield World(workspace, tiny_base(folder))
+    torch.set_num_threads(threads)
+    step.VALIDATION_TOKENS = tokens
+
+
+def weights(result: TuneResult, version: str = "last") -> bytes:
+    (folder,) = result.folders.values()
+    return (folder / version / WEIGHTS_FILE).read_bytes()
+
+
+def test_a_mixture_of_one_corpus_learns_what_the_corpus_alone_teaches(world: World) -> None:
+    machine = Machine(device="cpu", pace=Pace(micro_batch_size=8))
+    alone = fine_tune(world.workspace, "north", model=str(world.base), name="alone", recipe=RECIPE, machine=machine)
+
+    assert weights(world.mixed(Source(corpus="north"))) == weights(alone)
+
+
+def test_the_record_names_every_corpus_with_its_share_and_what_was_taught(world: World) -> None:
+    result = world.mixed(
+        Source(corpus="north", weight=3.0), Source(corpus="south", weight=1.0, labels=("angry", "sad")), name="three"
+    )
+    (card,) = result.cards.values()
+    record = card.training
+    assert record is not None
+
+    assert [(one.corpus_id, one.weight, one.label_names) for one in record.sources] == [
+        ("north", 0.75, ("angry", "happy", "sad")),
+        ("south", 0.25, ("angry", "sad")),
+    ]
+    assert record.corpora == ("north", "south")
+    assert record.n_utterances == sum(one.n_utterances for one in record.sources)
+    assert record.recipe["n_left_out_unlabelled"] > 0
+    assert card.training_corpora == ("north", "south")
+    assert "north (0.750 of each epoch, split protocol), south" in card.training_data
+
+
+def test_other_weights_are_another_training_under_one_name(world: World) -> None:
+    world.mixed(Source(corpus="north"), Source(corpus="south"), name="again")
+
+    assert world.mixed(Source(corpus="north"), Source(corpus="south"), name="again").epochs == {}
+    with pytest.raises(TrainingError, match="trained on fold 1 of several otherwise before"):
+        world.mixed(Source(corpus="north", weight=2.0), Source(corpus="south", weight=1.0), name="again")
+
+
+def test_a_mixture_is_not_asked_about_a_corpus_that_it_holds(world: World, tmp_path: Path) -> None:
+    result = world.mixed(Source(corpus="north"), Source(corpus="south"), name="held")
+    (folder,) = result.folders.values()
+
+    with pytest.raises(RunError, match=r"mixture that holds north \(north, south\)"):
+        plan_run(
+            world.workspace, tmp_path, corpus="north", model=str(folder / "model.json"), options=PlanOptions(limit=1)
+        )
+
+
+def test_a_corpus_with_nothing_to_learn_is_named(world: World) -> None:
+    with pytest.raises(TrainingError, match="fold 1 of south trains on has a label"):
+        world.mixed(Source(corpus="north"), Source(corpus="south", language="xx"), name="nothing")
