@@ -256,7 +256,7 @@ def _pair(
         ),
         zero_shot=StudyRun(corpus=target.corpus, model=model, split_id=target.split_id, options=zero_shot),
         in_domain=in_domain,
-        shifts=() if in_domain else tuple(corpus_shift(find_card(one), card) for one in training.corpora),
+        shifts=tuple(corpus_shift(find_card(one), card) for one in training.corpora if one != target.corpus),
         refused=refused,
     )
 
