@@ -382,8 +382,8 @@ class _Training:
         ]
         raise TrainingError(
             f"{card.model_id} was trained on fold {record.fold_id} of {record.corpus_id} otherwise before "
-            f"({'; '.join(differing) or 'another base model, corpus or mixture'}). Give this training a --name of its own, or "
-            "remove the other one's folder."
+            f"({'; '.join(differing) or 'another base model, corpus or mixture'}). Give this training a --name of its "
+            "own, or remove the other one's folder."
         )
 
 
