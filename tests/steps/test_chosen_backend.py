@@ -65,4 +65,4 @@ def test_a_study_names_the_backend_of_each_of_its_parts(tmp_path: Path) -> None:
     part = '[[run]]\ncorpus = ["toy"]\nmodel = ["voxemo-tiny"]\n'
     study.write_text(f'{part}{part}backend = "vllm"\n', encoding="utf-8")
 
-    assert [run.options.backend for run in read_study(study)] == [None, "vllm"]
+    assert [run.options.backend for run in read_study(study).runs] == [None, "vllm"]
