@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,18 @@ def evidence() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="module")
+def quick_training() -> Iterator[None]:
+    """One thread, as the processes that tests start have; and short answers, which random weights never end."""
+    import torch
+
+    from voxemo.steps import fine_tune
+
+    threads, tokens = torch.get_num_threads(), fine_tune.VALIDATION_TOKENS
+    torch.set_num_threads(1)
+    fine_tune.VALIDATION_TOKENS = 4
+    yield
+    torch.set_num_threads(threads)
+    fine_tune.VALIDATION_TOKENS = tokens

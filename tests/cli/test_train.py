@@ -1,29 +1,20 @@
 """`voxemo train` of a speech LLM, and `voxemo train merge`, as a user types them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from voxemo_example.toy import make_toy_corpus
 
 from tiny_checkpoints import build_qwen2_audio, tiny_card
-from voxemo.steps import fine_tune as step
 from voxemo.store.layout import MODEL_CARD
 
 Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
 QUICK = ["--rank", "2", "--alpha", "4", "--learning-rate", "1e-2", "--epochs", "1", "--device", "cpu"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    threads, tokens = torch.get_num_threads(), step.VALIDATION_TOKENS
-    torch.set_num_threads(1)
-    step.VALIDATION_TOKENS = 4
-    yield
-    torch.set_num_threads(threads)
-    step.VALIDATION_TOKENS = tokens
+pytestmark = pytest.mark.usefixtures("quick_training")
 
 
 @pytest.fixture

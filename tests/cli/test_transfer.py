@@ -4,17 +4,15 @@ import csv
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from voxemo_example.toy import make_toy_corpus
 
 from transfer_world import add_corpus, small_world, tiny_base
 from voxemo.catalog import lookup
 from voxemo.reports import figures
-from voxemo.steps import fine_tune as step
 from voxemo.steps import study as study_step
 from voxemo.steps.run import finish_run
 from voxemo.steps.transfer import read_matrix
@@ -25,14 +23,7 @@ QUICK = ["--rank", "2", "--alpha", "4", "--learning-rate", "1e-2", "--epochs", "
 ASK = ["--max-new-tokens", "4"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    threads, tokens = torch.get_num_threads(), step.VALIDATION_TOKENS
-    torch.set_num_threads(1)
-    step.VALIDATION_TOKENS = 4
-    yield
-    torch.set_num_threads(threads)
-    step.VALIDATION_TOKENS = tokens
+pytestmark = pytest.mark.usefixtures("quick_training")
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

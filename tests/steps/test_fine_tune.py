@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,15 +42,7 @@ RECIPE = LoraRecipe(rank=4, alpha=8, learning_rate=1e-2, n_epochs=2, batch_size=
 NAME = "tiny-qwen2-audio-sft"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    """One thread, as the processes that tests start have; and short answers, which random weights never end."""
-    threads, tokens = torch.get_num_threads(), step.VALIDATION_TOKENS
-    torch.set_num_threads(1)
-    step.VALIDATION_TOKENS = 4
-    yield
-    torch.set_num_threads(threads)
-    step.VALIDATION_TOKENS = tokens
+pytestmark = pytest.mark.usefixtures("quick_training")
 
 
 @pytest.fixture(scope="module")

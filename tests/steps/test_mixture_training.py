@@ -1,15 +1,12 @@
 """Training on several corpora at once, with tiny checkpoints."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from transfer_world import small_world, tiny_base
 from voxemo.core.errors import RunError, TrainingError
-from voxemo.steps import fine_tune as step
 from voxemo.steps.fine_tune import Machine, TuneResult, fine_tune, fine_tune_mixture
 from voxemo.steps.mixtures import Mixture, Source
 from voxemo.steps.plan import PlanOptions, plan_run
@@ -35,17 +32,12 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    threads, tokens = torch.get_num_threads(), step.VALIDATION_TOKENS
-    torch.set_num_threads(1)
-    step.VALIDATION_TOKENS = 4
+def world(quick_training: None, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("world")
     workspace = small_world(folder)
     for corpus in ("north", "south"):
         split_corpus(workspace, corpus)
-    yield World(workspace, tiny_base(folder))
-    torch.set_num_threads(threads)
-    step.VALIDATION_TOKENS = tokens
+    return World(workspace, tiny_base(folder))
 
 
 def weights(result: TuneResult, version: str = "last") -> bytes:
