@@ -195,6 +195,41 @@ class ParsedPrediction:
     label_reason: str | None = None
 
 
+AnalysisKind = Literal["speaker_gender", "speaker_age", "language", "agreement", "calibration", "mean_distribution"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisRow:
+    """One number about a part of the utterances of a test partition, pooled over folds. Fractions in 0 to 1.
+
+    By kind:
+
+    - ``speaker_gender``, ``speaker_age``, ``language``, ``agreement``: scores of one group. ``group`` is ``female``,
+      ``30-39``, ``ur``, or the share of votes on the likeliest label, as ``0.4-0.6``; metrics are
+      ``unweighted_accuracy``, ``weighted_accuracy`` and ``macro_f1`` of hard systems, ``jsd`` and ``top1_accuracy`` of
+      soft ones, with failed answers as the benchmark counts them.
+    - ``calibration``: ``group`` is a bin of the probability given to the likeliest label, as ``0.8-0.9``, or ``all``;
+      metrics are ``confidence`` and ``accuracy`` (means over the bin) and, for ``all``, ``ece``. Only readable answers.
+    - ``mean_distribution``: ``group`` is a true label or ``all``, ``class_label`` a label, the metric ``probability``.
+      The system ``reference:gold`` holds the votes themselves.
+    """
+
+    kind: AnalysisKind
+    partition: str
+    system_id: str
+    form: str
+    """``hard``, ``distribution``, ``vote`` or ``likelihood``, as in the scores."""
+    vote_rule: str | None
+    group: str
+    class_label: str | None
+    metric: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    n_failed: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRow:
     """One number, with everything needed to know what it means. Fractions in 0 to 1; only reports print percent."""

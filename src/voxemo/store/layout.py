@@ -140,6 +140,21 @@ class RunPaths:
         return self.root / "confusions.parquet"
 
     @property
+    def analyses(self) -> Path:
+        """Scores of groups of utterances, calibration, mean distributions; derived, may be deleted."""
+        return self.root / "analyses.parquet"
+
+    @property
+    def unit_counts(self) -> Path:
+        """True against predicted labels of every speaker, to pair runs by; derived, may be deleted."""
+        return self.root / "unit_counts.parquet"
+
+    @property
+    def failures(self) -> Path:
+        """Why answers could not be read, with examples; derived, may be deleted."""
+        return self.root / "failures.json"
+
+    @property
     def report(self) -> Path:
         """Rendered reports of this run; derived, may be deleted."""
         return self.root / "report"

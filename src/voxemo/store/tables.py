@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import polars as pl
 
 from voxemo.core.errors import RunError
-from voxemo.core.types import Fold, ParsedPrediction, Request, ScoreRow, Split, Utterance
+from voxemo.core.types import AnalysisRow, Fold, ParsedPrediction, Request, ScoreRow, Split, Utterance
 from voxemo.store.files import write_atomically
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
@@ -63,6 +63,21 @@ PREDICTIONS: Schema = {
 }
 
 SCORES: Schema = _schema(ScoreRow)
+
+ANALYSES: Schema = _schema(AnalysisRow)
+
+UNIT_COUNTS: Schema = {
+    "partition": pl.String,
+    "fold_id": pl.String,
+    "system_id": pl.String,
+    "unit_kind": pl.String,
+    "unit": pl.String,
+    "gold": pl.String,
+    "predicted": pl.String,
+    "n": pl.Int64,
+}
+"""Strict reading; ``unit`` is what intervals resample (``unit_kind``: speaker or utterance); ``predicted`` may be
+``failed``."""
 
 CONFUSIONS: Schema = {
     "system_id": pl.String,
