@@ -30,7 +30,8 @@ from voxemo.steps.merge import merge_model
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.run import finish_run
 from voxemo.steps.split import split_corpus
-from voxemo.store.layout import MODEL_CARD, RunPaths, Workspace
+from voxemo.store.files import read_json
+from voxemo.store.layout import MODEL_CARD, TRAINING_PACE, RunPaths, Workspace
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import SCORES, read_table
 from voxemo.training.adapters import WEIGHTS_FILE
@@ -140,7 +141,12 @@ def test_the_folder_holds_best_and_last_the_curve_and_no_checkpoint(trained: Tra
         "last",
         "losses.csv",
         MODEL_CARD,
+        TRAINING_PACE,
     ]
+    pace = read_json(trained.folder / TRAINING_PACE)
+    assert pace["n_utterances"] == trained.card.training.recipe["n_steps"] * RECIPE.batch_size  # type: ignore[union-attr]
+    assert pace["base_model_id"] == "tiny-qwen2-audio"
+    assert pace["seconds"] > 0
     rows = list(csv.DictReader((trained.folder / "curve.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["valid_loss"]) < float(rows[0]["valid_loss"])

@@ -2,9 +2,11 @@
 
 import csv
 import io
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,8 @@ from voxemo.steps.fold_models import find_model, untrained_card
 from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Mixture, Training
 from voxemo.steps.run import ProgressBar
 from voxemo.steps.train import TrainingCorpus, TrainResult, read_training_corpus
-from voxemo.store.files import remove, write_atomically, write_text
-from voxemo.store.layout import MODEL_CARD, Workspace
+from voxemo.store.files import remove, write_atomically, write_json, write_text
+from voxemo.store.layout import MODEL_CARD, TRAINING_PACE, Workspace
 from voxemo.store.models import known_folder, remember_model
 from voxemo.store.provenance import package_versions
 from voxemo.store.workspace import read_split
@@ -483,6 +485,7 @@ def _train_fold(
         if processes.is_first:
             write_atomically(training.checkpoint, lambda file: file.write(state.to_bytes()))
 
+    n_before, begun = (state.step if state is not None else 0), time.monotonic()
     try:
         with bar(training.mixture_id or f"fold {fold_id}", "steps") as on_step:
             state = train_adapter(
@@ -500,10 +503,31 @@ def _train_fold(
                 on_step=on_step,
                 on_epoch=lambda epoch: on_epoch(fold_id, epoch),
             )
+        seconds = time.monotonic() - begun
         card = _finish(base, training, model_id, recipe, state, adapter, lessons, seed=seed, processes=processes)
+        if processes.is_first:
+            n_learned = (state.step - n_before) * recipe.batch_size
+            _note_pace(training.folder, base, n_learned, seconds, n_processes=processes.size)
     finally:
         adapter.detach()
     return card, state.epochs, n_trained, share
+
+
+def _note_pace(folder: Path, base: _Base, n_learned: int, seconds: float, *, n_processes: int) -> None:
+    """Keep how fast it went, validation among it, for estimates of other trainings."""
+    if n_learned == 0:
+        return
+    pace = {
+        "base_model_id": base.card.model_id,
+        "device": base.loaded.model.device.type,
+        "dtype": base.dtype,
+        "n_processes": n_processes,
+        "ended_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "n_utterances": n_learned,
+        "seconds": round(seconds, 3),
+        "utterances_per_s": round(n_learned / seconds, 3),
+    }
+    write_json(folder / TRAINING_PACE, pace)
 
 
 def _mixture(training: "_Training", lessons: Sequence[dict[str, list[Lesson]]]) -> list[tuple[int, float]]:
