@@ -139,10 +139,15 @@ def bundle_files(
         bundles.RESPONSES: bundles.lines_bytes(_responses(paths, plan, with_texts=withheld is None)),
         bundles.GOLD: bundles.lines_bytes(_gold(truth, tested, codes)),
         bundles.VOTES: bundles.lines_bytes(_votes(truth, tested)),
+        bundles.TRAITS: bundles.lines_bytes(_traits(truth, tested)),
         bundles.PRIORS: bundles.document_bytes(_priors(truth, manifest.split.folds)),
         bundles.SCORES: bundles.table_bytes(scores, SCORES),
         bundles.CONFUSIONS: bundles.table_bytes(read_table(paths.confusions, CONFUSIONS), CONFUSIONS),
-        **_derived(paths, codes, quoting=withheld is None),
+        bundles.ANALYSES: bundles.table_bytes(read_table(paths.analyses, ANALYSES), ANALYSES),
+        bundles.UNIT_COUNTS: bundles.table_bytes(
+            _coded(read_table(paths.unit_counts, UNIT_COUNTS), codes), UNIT_COUNTS
+        ),
+        **_failures(paths, quoting=withheld is None),
         **_worker_files(paths),
         **_check_files(paths, quoting=withheld is None),
     }
@@ -191,6 +196,18 @@ def _gold(truth: Truth, tested: Sequence[str], codes: Mapping[str, str]) -> Iter
         }
 
 
+def _coded(unit_counts: pl.DataFrame, codes: Mapping[str, str]) -> pl.DataFrame:
+    code = pl.col("unit").replace_strict(dict(codes), default=None, return_dtype=pl.String)
+    return unit_counts.with_columns(unit=pl.when(pl.col("unit_kind") == "speaker").then(code).otherwise(pl.col("unit")))
+
+
+def _traits(truth: Truth, tested: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for kind, groups in truth.traits.items():
+        for name in tested:
+            if name in groups:
+                yield {"utterance_id": name, "kind": kind, "group": groups[name]}
+
+
 def _votes(truth: Truth, tested: Sequence[str]) -> Iterator[dict[str, Any]]:
     for rule, known in truth.votes.items():
         for name in tested:
@@ -223,17 +240,11 @@ def _response_row(response: Response, *, with_text: bool) -> dict[str, Any]:
     return row if with_text else {**row, "text": None}
 
 
-def _derived(paths: RunPaths, codes: Mapping[str, str], *, quoting: bool) -> dict[str, bytes]:
-    """Analyses, unit counts and failures, as far as the run has them."""
-    files = {}
-    if paths.analyses.is_file():
-        files[bundles.ANALYSES] = bundles.table_bytes(read_table(paths.analyses, ANALYSES), ANALYSES)
-    if paths.unit_counts.is_file():
-        counts = read_table(paths.unit_counts, UNIT_COUNTS).with_columns(pl.col("unit").replace(dict(codes)))
-        files[bundles.UNIT_COUNTS] = bundles.table_bytes(counts, UNIT_COUNTS)
-    if paths.failures.is_file():
-        files[bundles.FAILURES] = bundles.document_bytes(_unquoted(read_json(paths.failures), quoting=quoting))
-    return files
+def _failures(paths: RunPaths, *, quoting: bool) -> dict[str, bytes]:
+    """Why answers could not be read, where `parse` has written it."""
+    if not paths.failures.is_file():
+        return {}
+    return {bundles.FAILURES: bundles.document_bytes(_unquoted(read_json(paths.failures), quoting=quoting))}
 
 
 def _unquoted(value: Any, *, quoting: bool) -> Any:

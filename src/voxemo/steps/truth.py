@@ -14,6 +14,7 @@ from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError
 from voxemo.scoring import baselines
 from voxemo.splits.checks import training_utterances
+from voxemo.steps.analyse import Traits, speaker_traits
 from voxemo.store.layout import Workspace
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
 
@@ -35,6 +36,13 @@ class Truth:
     """Fold to the gold labels of its training part, validation included, counted in label-set order."""
     soft_priors: Mapping[tuple[str, str], FloatArray | None]
     """Counting rule and fold to the mean soft label of the training part; None where no vote is in it."""
+    traits: Traits
+    """What the corpus says of speakers and language, to analyse the answers by."""
+
+    def label_numbers(self, label_names: Sequence[str]) -> dict[str, int]:
+        """Utterance to the place of its gold label in the label set; utterances without one are not in it."""
+        position = {name: number for number, name in enumerate(label_names)}
+        return {utterance: position[label] for utterance, label in self.gold.items()}
 
 
 def read_truth(workspace: Workspace, manifest: RunManifest) -> Truth:
@@ -72,6 +80,7 @@ def read_truth(workspace: Workspace, manifest: RunManifest) -> Truth:
             for rule, counts in votes.items()
             for fold_id, members in training.items()
         },
+        traits=speaker_traits(prepared.benchmark),
     )
 
 

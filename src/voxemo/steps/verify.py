@@ -17,7 +17,7 @@ from voxemo.catalog import lookup
 from voxemo.core.cards import BundleIndex, RunManifest
 from voxemo.core.errors import BundleError, listing
 from voxemo.core.ids import canonical_json
-from voxemo.core.types import CORRECTED, LIKELIHOOD, Response
+from voxemo.core.types import CORRECTED, LIKELIHOOD, AnalysisKind, Response
 from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.scoring.table import SCORER_VERSION
 from voxemo.splits.checks import is_test_partition
@@ -26,6 +26,7 @@ from voxemo.steps.plan import label_table_version, plan_changes, request_id
 from voxemo.steps.score import score_table, scored_table
 from voxemo.steps.truth import Truth
 from voxemo.store.bundles import (
+    ANALYSES,
     CONFUSIONS,
     GOLD,
     GOLD_COLUMNS,
@@ -40,6 +41,9 @@ from voxemo.store.bundles import (
     RESPONSE_COLUMNS,
     RESPONSES,
     SCORES,
+    TRAIT_COLUMNS,
+    TRAITS,
+    UNIT_COUNTS,
     VOTE_COLUMNS,
     VOTES,
     Limits,
@@ -50,17 +54,20 @@ from voxemo.store.bundles import (
     sha256,
 )
 from voxemo.store.provenance import package_versions
+from voxemo.store.tables import ANALYSES as ANALYSIS_COLUMNS
 from voxemo.store.tables import CONFUSIONS as CONFUSION_COLUMNS
 from voxemo.store.tables import PLAN as PLAN_COLUMNS
 from voxemo.store.tables import PREDICTIONS as PREDICTION_COLUMNS
 from voxemo.store.tables import SCORES as SCORE_COLUMNS
-from voxemo.store.tables import frame
+from voxemo.store.tables import UNIT_COUNTS as UNIT_COUNT_COLUMNS
+from voxemo.store.tables import Schema
 
 TOLERANCE = 1e-9
 """Machines round differently in the last digits; no score that anybody prints changes by this."""
 
 MAX_LABELS = 100
 MAX_TRAINING_LABELS = 100_000_000
+TRAIT_KINDS: tuple[AnalysisKind, ...] = ("speaker_gender", "speaker_age", "language")
 SCORED_WITH = ("voxemo", "python", "numpy", "polars")
 
 NUMBERS = ("value", "ci_low", "ci_high")
@@ -237,9 +244,12 @@ class _Contents:
     responses: tuple[dict[str, Any], ...]
     gold: pl.DataFrame
     votes: pl.DataFrame
+    traits: pl.DataFrame
     priors: dict[str, Any]
     scores: pl.DataFrame
     confusions: pl.DataFrame
+    analyses: pl.DataFrame
+    unit_counts: pl.DataFrame
 
     @property
     def requests(self) -> pl.DataFrame:
@@ -267,9 +277,12 @@ def _contents(index: BundleIndex, files: Mapping[str, bytes]) -> _Contents:
         responses=tuple(read_lines(RESPONSES, files[RESPONSES], RESPONSE_COLUMNS)),
         gold=read_rows(GOLD, files[GOLD], GOLD_COLUMNS),
         votes=read_rows(VOTES, files[VOTES], VOTE_COLUMNS),
+        traits=read_rows(TRAITS, files[TRAITS], TRAIT_COLUMNS),
         priors=priors,
         scores=read_rows(SCORES, files[SCORES], SCORE_COLUMNS),
         confusions=read_rows(CONFUSIONS, files[CONFUSIONS], CONFUSION_COLUMNS),
+        analyses=read_rows(ANALYSES, files[ANALYSES], ANALYSIS_COLUMNS),
+        unit_counts=read_rows(UNIT_COUNTS, files[UNIT_COUNTS], UNIT_COUNT_COLUMNS),
     )
 
 
@@ -474,6 +487,11 @@ def _truth_misfits(content: _Contents) -> Iterator[Finding]:
         len(row) != len(labels) or None in row or min(row) < 0 or not 0 < sum(row) < 1e9 for row in counts.to_list()
     ):
         yield _wrong("votes", VOTES, "votes are no counts of every label")
+    traits = content.traits
+    if not set(traits["utterance_id"]) <= tested or not set(traits["kind"]) <= set(TRAIT_KINDS):
+        yield _wrong("traits", TRAITS, "groups are of other utterances, or of a kind that is not known")
+    if traits["group"].null_count() or traits.select(pl.struct("utterance_id", "kind").n_unique()).item() < len(traits):
+        yield _wrong("traits", TRAITS, "an utterance has no group, or two of one kind")
     if not isinstance(folds, dict) or folds.keys() != set(content.manifest.split.folds):
         yield _wrong("priors", PRIORS, "expected 'label_counts' of every fold")
     elif not all(_are_counts(row, len(labels)) for row in folds.values()):
@@ -505,6 +523,11 @@ def _truth(content: _Contents) -> Truth:
     votes: dict[str, dict[str, Any]] = {rule: {} for rule in rules}
     for name, rule, counts in content.votes.iter_rows():
         votes[rule][name] = np.asarray(counts, dtype=np.float64)
+    traits: dict[AnalysisKind, dict[str, str]] = {}
+    for kind in TRAIT_KINDS:
+        of_kind = content.traits.filter(pl.col("kind") == kind)
+        if of_kind.height:
+            traits[kind] = dict(of_kind.select("utterance_id", "group").iter_rows())
     soft = {(rule, fold): priors["soft_priors"][f"{rule}/{fold}"] for rule in rules for fold in priors["label_counts"]}
     return Truth(
         gold={name: label for name, label, _ in content.gold.iter_rows() if label in labels},
@@ -512,6 +535,7 @@ def _truth(content: _Contents) -> Truth:
         votes=votes,
         label_counts={fold: np.asarray(row, dtype=np.int64) for fold, row in priors["label_counts"].items()},
         soft_priors={key: None if row is None else np.asarray(row, dtype=np.float64) for key, row in soft.items()},
+        traits=traits,
     )
 
 
@@ -591,9 +615,9 @@ def _same_prediction(found: Mapping[str, Any], stated: Mapping[str, Any] | None)
 def _scored_again(content: _Contents) -> tuple[int, tuple[RowDifference, ...], list[Finding]]:
     """Rows that hold, what differs, and what that means."""
     table = scored_table(content.manifest, content.plan, content.predictions, _truth(content))
-    scores, confusions = score_table(table, policies=content.index.failure_policies, resamples=content.index.resamples)
+    made = score_table(table, policies=content.index.failure_policies, resamples=content.index.resamples)
     findings = []
-    differences = compare_scores(content.scores, scores)
+    differences = compare_scores(content.scores, made.scores)
     rows = {tuple(getattr(one, name) for name in _SHOWN) for one in differences}
     if differences:
         largest = max((one.size for one in differences if one.size != float("inf")), default=None)
@@ -601,11 +625,13 @@ def _scored_again(content: _Contents) -> tuple[int, tuple[RowDifference, ...], l
         findings.append(_wrong("scores_differ", SCORES, f"{len(rows)} score rows do not come out as stated{apart}"))
     if set(content.scores["scorer_version"]) - {content.index.scorer_version}:
         findings.append(_wrong("scorer_version", SCORES, "score rows name another version of the formulas"))
-    order = list(CONFUSION_COLUMNS)
-    if not content.confusions.sort(order).equals(
-        frame(confusions.iter_rows(named=True), CONFUSION_COLUMNS).sort(order)
+    for file, what, stated, computed, schema in (
+        (CONFUSIONS, "counts of true against predicted labels", content.confusions, made.confusions, CONFUSION_COLUMNS),
+        (ANALYSES, "analyses", content.analyses, made.analyses, ANALYSIS_COLUMNS),
+        (UNIT_COUNTS, "counts by speaker", content.unit_counts, made.unit_counts, UNIT_COUNT_COLUMNS),
     ):
-        findings.append(_wrong("confusions_differ", CONFUSIONS, "confusion counts do not come out as stated"))
+        if not _same_table(stated, computed, schema):
+            findings.append(_wrong(f"{file.partition('.')[0]}_differ", file, f"{what} do not come out as stated"))
     n_added = len({tuple(getattr(one, name) for name in _SHOWN) for one in differences if one.only_here})
     return content.scores.height - (len(rows) - n_added), differences, findings
 
@@ -623,6 +649,32 @@ _SHOWN = (
 )
 
 
+def _same_table(stated: pl.DataFrame, computed: pl.DataFrame, schema: Schema) -> bool:
+    """Whether two tables have the same rows in some order, numbers but for rounding."""
+    fractions = [name for name, kind in schema.items() if kind == pl.Float64]
+    about = [name for name in schema if name not in fractions]
+    if stated.height != computed.height:
+        return False
+    left, right = (
+        table.select(list(schema)).sort(about, nulls_last=True, maintain_order=True) for table in (stated, computed)
+    )
+    if not left.select(about).equals(right.select(about)):
+        return False
+    return all(not _apart(left[name], right[name]).any() for name in fractions)
+
+
+def _apart(stated: pl.Series, computed: pl.Series) -> pl.Series:
+    """Which numbers differ by more than rounding; one that is missing on one side does."""
+    both = pl.DataFrame({"stated": stated, "computed": computed})
+    return both.select(_differs("stated", "computed")).to_series()
+
+
+def _differs(stated: str, computed: str) -> pl.Expr:
+    left, right = pl.col(stated), pl.col(computed)
+    bound = TOLERANCE * pl.max_horizontal(pl.lit(1.0), right.abs())
+    return left.ne_missing(right) & ((left - right).abs() > bound).fill_null(True)
+
+
 def compare_scores(stated: pl.DataFrame, recomputed: pl.DataFrame) -> tuple[RowDifference, ...]:
     """Where two tables of scores differ: rows that one of them lacks, and numbers apart by more than rounding."""
     ours = recomputed.select(*ABOUT, **{f"{name}_here": pl.col(name) for name in MEASURED}, here=pl.lit(True))
@@ -632,11 +684,8 @@ def compare_scores(stated: pl.DataFrame, recomputed: pl.DataFrame) -> tuple[RowD
     found = []
     both = joined.filter(pl.col("there") & pl.col("here"))
     for column in MEASURED:
-        left, right = pl.col(column), pl.col(f"{column}_here")
-        apart = left.ne_missing(right)
-        if column in NUMBERS:
-            bound = TOLERANCE * pl.max_horizontal(pl.lit(1.0), right.abs())
-            apart = apart & ((left - right).abs() > bound).fill_null(True)
+        here = f"{column}_here"
+        apart = _differs(column, here) if column in NUMBERS else pl.col(column).ne_missing(pl.col(here))
         for row in both.filter(apart).iter_rows(named=True):
             found.append(_difference(row, column, row[column], row[f"{column}_here"]))
     for row in joined.filter(pl.col("here").is_null()).iter_rows(named=True):

@@ -33,6 +33,7 @@ PREDICTIONS = "predictions.jsonl"
 RESPONSES = "responses.jsonl"
 GOLD = "gold.jsonl"
 VOTES = "votes.jsonl"
+TRAITS = "traits.jsonl"
 PRIORS = "priors.json"
 SCORES = "scores.jsonl"
 CONFUSIONS = "confusions.jsonl"
@@ -40,12 +41,15 @@ ANALYSES = "analyses.jsonl"
 UNIT_COUNTS = "unit_counts.jsonl"
 FAILURES = "failures.json"
 
-NEEDED = (INDEX, MANIFEST, PLAN, PROMPTS, PREDICTIONS, RESPONSES, GOLD, VOTES, PRIORS, SCORES, CONFUSIONS)
-FURTHER = (ANALYSES, UNIT_COUNTS, FAILURES)
+JUDGED_BY = (GOLD, VOTES, TRAITS, PRIORS)
+COMPUTED = (SCORES, CONFUSIONS, ANALYSES, UNIT_COUNTS)
+NEEDED = (INDEX, MANIFEST, PLAN, PROMPTS, PREDICTIONS, RESPONSES, *JUDGED_BY, *COMPUTED)
+FURTHER = (FAILURES,)
 FOLDERS = ("checks", "workers")
 
 GOLD_COLUMNS: Schema = {"utterance_id": pl.String, "label": pl.String, "speaker": pl.String}
 VOTE_COLUMNS: Schema = {"utterance_id": pl.String, "rule": pl.String, "votes": pl.List(pl.Float64)}
+TRAIT_COLUMNS: Schema = {"utterance_id": pl.String, "kind": pl.String, "group": pl.String}
 RESPONSE_COLUMNS: Schema = {
     "request_id": pl.String,
     "text": pl.String,
