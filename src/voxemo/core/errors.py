@@ -321,7 +321,7 @@ class TrainingError(VoxEmoError):
     """A training that cannot begin, or that leads nowhere."""
 
 
-class BundleError(VoxEmoError, ValueError):
+class BundleError(VoxEmoError):
     """A bundle that is none, is damaged, or holds what no bundle holds."""
 
     def __init__(self, place: str, why: str, *, hint: str = "Get another copy from whoever made it.") -> None:

@@ -169,8 +169,8 @@ def _check_entries(bundle: str, entries: list[zipfile.ZipInfo], limits: Limits) 
         if name in seen:
             raise BundleError(bundle, f"it holds {name!r} twice")
         seen.add(name)
-        mode = entry.external_attr >> 16
-        if mode and not stat.S_ISREG(mode):
+        # 0: made where files have no kinds.
+        if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
             raise BundleError(bundle, f"{name!r} in it is no plain file")
         if entry.flag_bits & 0x1:
             raise BundleError(bundle, f"{name!r} in it is encrypted")
