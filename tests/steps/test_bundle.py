@@ -82,8 +82,8 @@ def run(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> P
         toy_workspace,
         tmp_path_factory.mktemp("bundled"),
         forms=("hard", "distribution", "likelihood"),
-        folds=("1", "2"),
-        limit=3,
+        folds=("1", "2", "3", "4"),
+        limit=2,
     )
     write_json(RunPaths(made).parity_check, {"n_questions": 3, "examples": [{"fast": HEARD, "plain": HEARD}]})
     return made
@@ -583,7 +583,7 @@ STRANGE = st.one_of(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_verifying_ends_whatever_stands_in_a_table(small: dict[str, bytes], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([name for name in NAMES if name.endswith(".jsonl") and small[name]]))
