@@ -1,6 +1,6 @@
 """Which systems of a board cannot be told apart: paired by speaker, from run folders alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -139,15 +139,18 @@ def _number(value: float) -> float | None:
 # --- counts from run folders -------------------------------------------------------------------------------------
 
 
-def read_system_counts(board: Board, runs: Sequence[FinishedRun]) -> tuple[tuple[SystemKey, ...], SystemCounts]:
-    """Counts by speaker of every system that ``board_systems`` compares.
+def read_system_counts(
+    board: Board, runs: Sequence[FinishedRun], *, only: Collection[SystemKey] | None = None
+) -> tuple[tuple[SystemKey, ...], SystemCounts]:
+    """Counts by speaker of every system that ``board_systems`` compares, or of some of them.
 
     Raises:
         RunError: as there.
     """
     counted = (board.vote_rule, board.reading, board.failure_policy) == (None, "strict", "wrong")
     whole = [entry for entry in board.entries if counted and entry.kind == "run" and not entry.partial]
-    keys = tuple((str(entry.run_id), entry.system) for entry in whole)
+    known = [(str(entry.run_id), entry.system) for entry in whole]
+    keys = tuple(key for key in known if only is None or key in only)
     by_id = {run.manifest.run_id: run for run in runs}
     chosen = {run_id: by_id[run_id] for run_id, _ in keys}
     label_names = next((run.manifest.label_names for run in chosen.values()), ())

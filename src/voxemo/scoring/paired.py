@@ -72,7 +72,7 @@ class PairedDifference:
 
 
 def paired_scores(
-    counts: SystemCounts, metrics: Sequence[str], *, resamples: int = 1000, seed: int = 0
+    counts: SystemCounts, metrics: Sequence[str], *, resamples: int = 1000, seed: int | Sequence[int] = 0
 ) -> dict[str, PairedScores]:
     """Scores of all systems with resamples that weigh the same units the same, failed answers counted as wrong.
 
