@@ -124,7 +124,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def main() -> None:
     """Read the command line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tests", type=int, default=800, help="Test sets for each number of speakers.")
+    parser.add_argument("--tests", type=int, default=1500, help="Test sets for each number of speakers.")
     parser.add_argument("--resamples", type=int, default=400)
     parser.add_argument("--speakers", type=int, nargs="+", default=SPEAKERS)
     given = parser.parse_args()

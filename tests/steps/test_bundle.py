@@ -352,7 +352,7 @@ def test_a_command_keeps_what_was_asked_and_no_place() -> None:
 
 # --- tampering ---------------------------------------------------------------------------------------------------
 
-NAMES = [name for name in bundles.NEEDED if name != bundles.INDEX]
+NAMES = [name for name in (*bundles.NEEDED, *bundles.FURTHER) if name != bundles.INDEX]
 FOLDER_NAMES = ["checks/parity.json", "workers/0001.json"]
 
 

@@ -17,6 +17,7 @@ from voxemo.cli.common import (
     table,
     workspace_at,
 )
+from voxemo.core.escape import visible
 
 if TYPE_CHECKING:
     from voxemo.steps.verify import RowDifference, VerifyResult
@@ -76,14 +77,19 @@ def verify(
 
 
 def _print(result: "VerifyResult") -> None:
-    say(f"{result.run_id}: {'holds' if result.holds else 'DOES NOT HOLD'}")
-    say(f"  {result.n_scores_hold} of {result.n_scores} scores come out the same")
     texts = "are left out" if result.redacted else "are in it"
-    say(f"  {result.n_texts_read} answers were read again; their texts {texts}")
-    say(f"  content {result.sha256}")
+    lines = [
+        f"{result.run_id}: {'holds' if result.holds else 'DOES NOT HOLD'}",
+        f"  {result.n_scores_hold} of {result.n_scores} scores come out the same",
+        f"  {result.n_texts_read} answers were read again; their texts {texts}",
+        f"  content {result.sha256}",
+    ]
     for finding in result.findings:
         place = "" if finding.file is None else f"{finding.file}: "
-        say(f"  {finding.kind}: {place}{finding.text}")
+        lines.append(f"  {finding.kind}: {place}{finding.text}")
+    # Whoever made the bundle chose these words.
+    for line in lines:
+        say(visible(line))
     if result.differences:
         largest = sorted(result.differences, key=lambda one: -one.size)[:SHOWN]
         headers = ["part", "fold", "system", "form", "metric", "label", "policy", "column", "stated", "recomputed"]
@@ -92,8 +98,11 @@ def _print(result: "VerifyResult") -> None:
 
 
 def _row(one: "RowDifference") -> list[str]:
+    from rich.markup import escape
+
     about = (one.partition, one.fold_id, one.system_id, one.form, one.metric, one.class_label, one.failure_policy)
-    return [*(value or "-" for value in about), one.column, _shown(one.stated), _shown(one.recomputed)]
+    words = [*(value or "-" for value in about), one.column, _shown(one.stated), _shown(one.recomputed)]
+    return [escape(visible(word)) for word in words]
 
 
 def _shown(value: float | str | None) -> str:

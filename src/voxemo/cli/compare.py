@@ -21,16 +21,17 @@ from voxemo.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from voxemo.scoring.evaluate import Difference
-    from voxemo.steps.compare import CompareResult, PairFacts, RankResult
+    from voxemo.steps.compare import CompareResult, Comparison, MeanDifference, PairFacts, RankResult
 
 SCOPE = (
     "Speakers of these test parts are resampled: the means say how other speakers of these corpora would be answered, "
     "and nothing about other corpora."
 )
 DETECTS = "finds: the smallest true difference that such a test finds in 80 % of the cases, at 5 % two-sided."
-BY_HUNDRED = frozenset({"kld", "kld_1e-6", "kld_1e-3"})
-"""Metrics without an upper bound: no percentages."""
+FEW = (
+    "utt.: fewer than five speakers are known, and utterances are resampled in their place. Such p-values are too "
+    "small by far: speakers differ, and nothing here says how much."
+)
 
 
 def compare(
@@ -110,6 +111,8 @@ def _finish(
     say(SCOPE)
     if headers is HEADERS:
         say(DETECTS)
+        if any("utt." in row[-1] for row in rows):
+            say(FEW)
     for line in result.left_out:
         say(f"left out: {line}")
     if out is not None:
@@ -149,45 +152,27 @@ HEADERS = ("test part", "prompt", "A", "B", "A - B", "95 % interval", "p", "Holm
 def difference_rows(result: "CompareResult") -> list[list[str]]:
     """Rows of the table of differences, means last."""
     several = len({one.metric for one in result.comparisons}) > 1
-    rows = [
-        _difference_row(
-            f"{one.corpus_id} {one.partition}", one.system_id, one.form, one.metric, one.difference, one.p_holm,
-            one.detectable, several,
-        )
-        for one in result.comparisons
-    ]  # fmt: skip
-    return rows + [
-        _difference_row(
-            f"mean of {one.n_parts}", one.system_id, one.form, one.metric, one.difference, one.p_holm, one.detectable,
-            several,
-        )
-        for one in result.means
-    ]  # fmt: skip
+    places: list[tuple[str, Comparison | MeanDifference]] = [
+        *((f"{one.corpus_id} {one.partition}", one) for one in result.comparisons),
+        *((f"mean of {one.n_parts}", one) for one in result.means),
+    ]
+    return [_difference_row(place, one, several) for place, one in places]
 
 
-def _difference_row(
-    place: str,
-    system_id: str,
-    form: str,
-    metric: str,
-    found: "Difference",
-    p_holm: float | None,
-    detectable: float | None,
-    several: bool,
-) -> list[str]:
-    factor = 1 if metric in BY_HUNDRED else 100
+def _difference_row(place: str, one: "Comparison | MeanDifference", several: bool) -> list[str]:
+    found, factor = one.difference, _factor(one.metric)
     interval = "-"
     if found.ci_low is not None and found.ci_high is not None:
         interval = f"[{_number(found.ci_low, factor)}, {_number(found.ci_high, factor)}]"
     units = "-" if found.ci_unit is None else f"{found.n_units} {_UNITS.get(found.ci_unit, found.ci_unit)}"
     return [
         place,
-        _system(system_id, form, metric if several else None),
+        _system(one.system_id, one.metric if several else None),
         *(_number(value, factor) for value in (found.value_a, found.value_b, found.value)),
         interval,
         _p(found.p),
-        _p(p_holm),
-        _number(detectable, factor),
+        _p(one.p_holm),
+        _number(one.detectable, factor),
         units,
     ]
 
@@ -195,9 +180,18 @@ def _difference_row(
 _UNITS = {"speaker": "spk.", "utterance": "utt.", "utterance, independent": "utt., unpaired"}
 
 
-def _system(system_id: str, form: str, metric: str | None) -> str:
-    parts = [metric, system_id, form if form not in ("hard", "distribution") else None]
-    return " ".join(part for part in parts if part is not None)
+def _system(system_id: str, metric: str | None) -> str:
+    from voxemo.reports.scoreboard import TITLES, prompt_title
+
+    title = prompt_title(system_id)
+    return title if metric is None else f"{TITLES.get(metric, metric)}, {title}"
+
+
+def _factor(metric: str) -> int:
+    """Percent where the scoreboard has percent."""
+    from voxemo.reports.scoreboard import PERCENT
+
+    return 100 if metric in PERCENT else 1
 
 
 def _number(value: float | None, factor: int) -> str:
@@ -216,14 +210,14 @@ def rank_rows(result: "RankResult") -> list[list[str]]:
     several = len({one.metric for one in result.ranked}) > 1
     rows = []
     for one in result.ranked:
-        factor = 1 if one.metric in BY_HUNDRED else 100
+        factor = _factor(one.metric)
         interval = "-"
         if one.ci_low is not None and one.ci_high is not None:
             interval = f"[{_number(one.ci_low, factor)}, {_number(one.ci_high, factor)}]"
         rows.append(
             [
                 one.place,
-                _system(one.system_id, one.form, one.metric if several else None),
+                _system(one.system_id, one.metric if several else None),
                 str(one.rank),
                 f"{one.rank_low} to {one.rank_high}",
                 _number(one.value, factor),
