@@ -75,12 +75,15 @@ def open_run(workspace: Workspace, run: Path) -> "OpenRun":
             f"{manifest.run_id} was planned for another version of {corpus_id} than the one prepared in this "
             "workspace. Point --workspace to the one it was planned with, or plan a new run."
         )
+    predictions = scan_table(RunPaths(run).predictions, PREDICTIONS)
+    if not predictions.select(pl.len()).collect().item():
+        raise RunError(f"{manifest.run_id} has no answer to look at yet. Run `voxemo infer` and `voxemo parse` on it.")
     return OpenRun(
         run=run,
         manifest=manifest,
         workspace=workspace,
         plan=scan_table(RunPaths(run).plan, PLAN),
-        predictions=scan_table(RunPaths(run).predictions, PREDICTIONS),
+        predictions=predictions,
         utterances=scan_table(workspace.utterances(corpus_id), UTTERANCES),
         votes=scan_table(workspace.votes(corpus_id), VOTES),
         journal=index_journals(RunPaths(run).responses),

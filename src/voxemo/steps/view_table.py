@@ -179,16 +179,17 @@ def assemble(
     # Backwards, so that the first of several is written last.
     backwards = answers.reverse()
     place = (backwards["form"] + "/" + backwards["system_id"]).replace_strict(numbers, return_dtype=pl.Int64)
-    codes[backwards["row"].to_numpy(), place.to_numpy()] = backwards["code"].to_numpy()
+    codes[backwards["row"].to_numpy().astype(np.intp), place.to_numpy().astype(np.intp)] = backwards["code"].to_numpy()
     columns = {one.key: _nullable(codes[:, number]) for one, number in zip(systems, numbers.values(), strict=True)}
     hard = codes[:, [numbers[one.key] for one in systems if one.form == "hard"]]
     members = [numbers.get(f"hard/{name}") for name in five]
     if members and None not in members:
         voting = codes[:, [number for number in members if number is not None]].astype(np.int64)
-        label = ensembles.vote_label(voting, n_labels=len(label_names)).astype(np.int8)
         # An utterance that is not yet answered under all five has no vote.
+        missing = (voting == UNANSWERED).any(axis=1)
+        label = ensembles.vote_label(np.where(missing[:, None], FAILED, voting), n_labels=len(label_names))
         vote = System(ENSEMBLE, "vote")
-        columns[vote.key] = _nullable(np.where((voting == UNANSWERED).any(axis=1), UNANSWERED, label).astype(np.int8))
+        columns[vote.key] = _nullable(np.where(missing, UNANSWERED, label).astype(np.int8))
         systems.append(vote)
     rows = utterances.join(votes, on="utterance_id", how="left", maintain_order="left").with_columns(
         n_different=pl.Series(_n_different(hard, len(label_names)), dtype=pl.Int8),

@@ -13,9 +13,12 @@ def csv_of(rows: pl.DataFrame) -> str:
     >>> csv_of(pl.DataFrame({"speaker": ["=1+1", "anna"], "n": [-1, 2]}))
     "speaker,n\n'=1+1,-1\nanna,2\n"
     """
-    text = pl.col(pl.String)
-    commands = text.str.slice(0, 1).is_in(list(FORMULA_SIGNS))
-    return rows.with_columns(pl.when(commands).then("'" + text).otherwise(text)).write_csv()
+    first = {name: pl.col(name).str.slice(0, 1) for name, kind in rows.schema.items() if kind == pl.String}
+    safe = {
+        name: pl.when(sign.is_in(list(FORMULA_SIGNS))).then(pl.lit("'") + pl.col(name)).otherwise(pl.col(name))
+        for name, sign in first.items()
+    }
+    return rows.with_columns(**safe).write_csv()
 
 
 def names_of(rows: pl.DataFrame) -> str:

@@ -17,6 +17,8 @@ function make(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Long names may break after their joints.
+const breaking = (name) => name.split("_").flatMap((part, at) => (at ? ["_", make("wbr"), part] : [part]));
 const number = (value) => value.toLocaleString("en");
 const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 const title = (label) => label.charAt(0).toUpperCase() + label.slice(1);
@@ -230,7 +232,7 @@ function shares({ label_names: labels, gold, votes, vote_of_five: five, answers 
     columns.push({ head: answer.title, cells: distribution.map((share) => ({ share, text: percent(share) })), note: "" });
   }
   if (!columns.length) return make("p", { class: "muted" }, "No votes and no distributions.");
-  const head = make("tr", {}, make("th", { scope: "col" }, "label"), ...columns.map(({ head: text }) => make("th", { scope: "col" }, text)));
+  const head = make("tr", {}, make("th", { scope: "col" }, "label"), ...columns.map(({ head: text }) => make("th", { scope: "col" }, ...breaking(text))));
   const body = labels.map((label, at) => {
     const cells = columns.map(({ cells }) => {
       const cell = cells[at];
@@ -261,7 +263,7 @@ function said(answer, { gold }) {
   const made = make(
     "article",
     {},
-    make("h4", {}, answer.title, " ", make("span", { class: `mark ${result.name}` }, result.text)),
+    make("h4", {}, ...breaking(answer.title), " ", make("span", { class: `mark ${result.name}` }, result.text)),
   );
   const add = (text) => made.append(make("p", { class: "said muted" }, text));
   if (strict?.reason_meaning) add(strict.reason_meaning);
