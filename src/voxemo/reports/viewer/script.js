@@ -350,6 +350,8 @@ const OWN_KEYS = { INPUT: null, SELECT: null, AUDIO: null, BUTTON: [" "], SUMMAR
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
+    // A search field would empty itself.
+    event.preventDefault();
     list.querySelector("[aria-current=true]")?.focus();
     return;
   }
