@@ -37,9 +37,9 @@ OUTCOMES: Mapping[str, str] = {
 }
 """Of the answers of the chosen systems to one utterance. A failed answer names no label, so it is not a wrong one."""
 AGREEMENTS: Mapping[str, str] = {
-    "unanimous": "all listeners agree",
+    "unanimous": "all agree",
     "majority": "more than half agree",
-    "ambiguous": "no label has more than half",
+    "ambiguous": "ambiguous: half at most",
     NO_LABEL: "no votes",
 }
 SORTS: Mapping[str, str] = {
