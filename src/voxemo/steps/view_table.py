@@ -39,7 +39,7 @@ OUTCOMES: Mapping[str, str] = {
 AGREEMENTS: Mapping[str, str] = {
     "unanimous": "all agree",
     "majority": "more than half agree",
-    "ambiguous": "ambiguous: half at most",
+    "ambiguous": "ambiguous (half or less)",
     NO_LABEL: "no votes",
 }
 SORTS: Mapping[str, str] = {
