@@ -112,7 +112,6 @@ def served(toy: Workspace, folder: Path) -> Iterator[Served]:
         )
         server = uvicorn.Server(settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        listening.listen()
         thread.start()
         try:
             yield Served(opened, workspace, port)

@@ -106,10 +106,8 @@ def test_utterances_that_the_run_does_not_test_are_not_given(page: Served) -> No
 
 
 def test_a_port_in_use_is_said() -> None:
-    with listen(0) as taken:
-        taken.listen()
-        with pytest.raises(RunError, match="--port"):
-            listen(taken.getsockname()[1])
+    with listen(0) as taken, pytest.raises(RunError, match="--port"):
+        listen(taken.getsockname()[1])
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,14 +27,12 @@ def view(
         token = new_token()
         app = make_app(opened, token=token, port=given)
         address = f"http://{host}:{given}/{token}/"
-        if as_json:
-            emit({"run_id": opened.manifest.run_id, "address": address, "notices": opened.facts()["notices"]})
-        else:
-            say(f"{opened.manifest.run_id}: {address}")
-            say("Only who has this whole address can read it. Ctrl-C ends.")
         try:
-            # Chosen before the page is served: a browser that asks at once waits in the queue of the socket.
-            listening.listen()
+            if as_json:
+                emit({"run_id": opened.manifest.run_id, "address": address, "notices": opened.facts()["notices"]})
+            else:
+                say(f"{opened.manifest.run_id}: {address}")
+                say("Only who has this whole address can read it. Ctrl-C ends.")
             if browser:
                 with shown_in_browser(address):
                     serve(app, listening)

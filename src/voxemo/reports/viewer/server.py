@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on the loopback interface and no other.
+    """A socket on the loopback interface and no other. Who asks before the page is served waits in its queue.
 
     Args:
         port: to listen on; 0 for any that is free.
@@ -29,6 +29,7 @@ def listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
+        listening.listen()
     except OSError as cause:
         listening.close()
         raise RunError(
