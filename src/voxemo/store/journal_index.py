@@ -17,7 +17,7 @@ from voxemo.core.ids import sha256_text
 from voxemo.core.types import Response
 from voxemo.store.journal import decode, encode, standing
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22
 """Read at a time."""
 
 _KEY_DIGITS = 16
