@@ -27,7 +27,9 @@ SCOPE = (
     "Speakers of these test parts are resampled: the means say how other speakers of these corpora would be answered, "
     "and nothing about other corpora."
 )
-DETECTS = "finds: the smallest true difference that such a test finds in 80 % of the cases, at 5 % two-sided."
+DETECTS = (
+    "finds: the smallest true difference that such a test finds in 80 % of the cases, at 5 % two-sided; n: speakers."
+)
 FEW = (
     "utt.: fewer than five speakers are known, and utterances are resampled in their place. Such p-values are too "
     "small by far: speakers differ, and nothing here says how much."
@@ -146,17 +148,22 @@ def fact_lines(pairs: "Iterable[PairFacts]") -> list[str]:
     return lines
 
 
-HEADERS = ("test part", "prompt", "A", "B", "A - B", "95 % interval", "p", "Holm", "finds", "units")
+HEADERS = ("test part", "prompt", "A", "B", "A - B", "95 % interval", "p", "Holm", "finds", "n")
 
 
 def difference_rows(result: "CompareResult") -> list[list[str]]:
     """Rows of the table of differences, means last."""
     several = len({one.metric for one in result.comparisons}) > 1
     places: list[tuple[str, Comparison | MeanDifference]] = [
-        *((f"{one.corpus_id} {one.partition}", one) for one in result.comparisons),
+        *((_place(one.corpus_id, one.partition), one) for one in result.comparisons),
         *((f"mean of {one.n_parts}", one) for one in result.means),
     ]
     return [_difference_row(place, one, several) for place, one in places]
+
+
+def _place(corpus_id: str, partition: str) -> str:
+    """A test part; most corpora have one, which needs no name."""
+    return corpus_id if partition == "test" else f"{corpus_id} {partition}"
 
 
 def _difference_row(place: str, one: "Comparison | MeanDifference", several: bool) -> list[str]:
@@ -164,7 +171,7 @@ def _difference_row(place: str, one: "Comparison | MeanDifference", several: boo
     interval = "-"
     if found.ci_low is not None and found.ci_high is not None:
         interval = f"[{_number(found.ci_low, factor)}, {_number(found.ci_high, factor)}]"
-    units = "-" if found.ci_unit is None else f"{found.n_units} {_UNITS.get(found.ci_unit, found.ci_unit)}"
+    units = "-" if found.ci_unit is None else f"{found.n_units}{_UNITS.get(found.ci_unit, ' mixed')}"
     return [
         place,
         _system(one.system_id, one.metric if several else None),
@@ -177,7 +184,7 @@ def _difference_row(place: str, one: "Comparison | MeanDifference", several: boo
     ]
 
 
-_UNITS = {"speaker": "spk.", "utterance": "utt.", "utterance, independent": "utt., unpaired"}
+_UNITS = {"speaker": "", "utterance": " utt.", "utterance, independent": " utt., unpaired"}
 
 
 def _system(system_id: str, metric: str | None) -> str:
