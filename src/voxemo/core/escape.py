@@ -37,12 +37,12 @@ def _code(character: str) -> str:
 
 
 def for_terminal(text: str) -> str:
-    r"""Text that a terminal shows and does not obey; line breaks stay.
+    r"""Text that a terminal shows and does not obey; line breaks and tabs stay.
 
     >>> for_terminal("one\ntwo\x1b]0;title\x07")
     'one\ntwo\\x1b]0;title\\x07'
     """
-    return visible(text, keep="\n")
+    return visible(text, keep="\n\t")
 
 
 def for_json(value: Any) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import polars as pl
 
 from voxemo.catalog import lookup
+from voxemo.reports import analyses
 from voxemo.reports.ranking import Ranking
 from voxemo.reports.scoreboard import Board, Entry, FinishedRun, prompt_title
 
@@ -32,7 +34,7 @@ def sensitivity_frame(boards: Sequence[Board], failures: pl.DataFrame, runs: Seq
             rate and nothing to be scored against.
         runs: the runs of the boards.
     """
-    rows = [row for board in boards for row in _board_rows(board)]
+    rows: list[dict[str, Any]] = [row for board in boards for row in _board_rows(board)]
     names = {run.manifest.run_id: next(iter(run.manifest.model_cards.values())).model_id for run in runs}
     partitions = {board.partition for board in boards}
     scored = {(row["model"], row["form"]) for row in rows}
@@ -46,7 +48,7 @@ def sensitivity_frame(boards: Sequence[Board], failures: pl.DataFrame, runs: Seq
     return pl.DataFrame(chosen, schema=_SENSITIVITY_COLUMNS, orient="row")
 
 
-def _board_rows(board: Board) -> Iterator[dict[str, object]]:
+def _board_rows(board: Board) -> Iterator[dict[str, Any]]:
     form = "hard" if board.vote_rule is None else "distribution"
     for entry in board.entries:
         if entry.kind == "run" and entry.system in lookup.prompt_names():
@@ -59,6 +61,48 @@ def _board_rows(board: Board) -> Iterator[dict[str, object]]:
                 **({} if cell is None else asdict(cell)),
                 "failure_rate": entry.failure_rate,
             }
+
+
+def mean_sensitivity_frame(scores: pl.DataFrame) -> pl.DataFrame:
+    """Means over evaluation splits of each prompt, for `prompt_sensitivity`: the paper's Figure 1 itself.
+
+    Args:
+        scores: of ``analyses.measured``.
+    """
+    means = analyses.prompt_sensitivity(scores)
+    metric = pl.col("form").replace_strict(SENSITIVITY, return_dtype=pl.String)
+    nothing = pl.lit(None, dtype=pl.Float64)
+    columns: dict[str, Any] = {
+        "system_id": "setting",
+        "value": "mean",
+        "metric": metric,
+        "ci_low": nothing,
+        "ci_high": nothing,
+    }
+    return means.select("model", "form", "failure_rate", **columns).select(_SENSITIVITY_COLUMNS)
+
+
+def effect_frame(scores: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """What each prompt gains over the direct one, by setting and by language, for `prompt_effect`.
+
+    Args:
+        scores: of ``analyses.measured``.
+        facts: of ``analyses.corpora``.
+    """
+    parts = [
+        analyses.prompt_effect(scores, facts, by=by)
+        .filter(pl.col("group") != "all", pl.col("setting") != analyses.DIRECT)
+        .select(
+            "model",
+            pl.col("group").str.replace_all("_", " "),
+            by=pl.lit(by),
+            system_id="setting",
+            effect="gain",
+            n_corpora="n_splits",
+        )
+        for by in ("setting", "language")
+    ]
+    return pl.concat(parts).sort("model", maintain_order=True)
 
 
 def entry_title(entry: Entry) -> str:

@@ -7,18 +7,18 @@ from pathlib import Path
 import polars as pl
 
 from voxemo.core.escape import for_figure
-from voxemo.reports.classes import confusion_systems
+from voxemo.reports import analyses
 from voxemo.reports.figures import frames
 from voxemo.reports.figures.canvas import KINDS, Kind, check_drawing
 from voxemo.reports.figures.distributions import calibration, distributions
 from voxemo.reports.figures.groups import agreement, groups
 from voxemo.reports.figures.matrices import confusion, transfer_map
-from voxemo.reports.figures.prompts import prompt_sensitivity
+from voxemo.reports.figures.prompts import prompt_effect, prompt_sensitivity
 from voxemo.reports.figures.ranking import ranks
-from voxemo.reports.latex.paper import transfer_pairs
+from voxemo.reports.figures.training import sft_gain
 from voxemo.reports.ranking import rankings
 from voxemo.reports.scoreboard import Board, FinishedRun, distribution_failures, prompt_title
-from voxemo.reports.transfer import read_cells
+from voxemo.reports.transfer import read_cells, transfer_pairs
 from voxemo.store.layout import RunPaths
 from voxemo.store.tables import ANALYSES, CONFUSIONS, read_table
 
@@ -43,6 +43,7 @@ def write_figures(
     for run in runs:
         written += _run_figures(run, folder, kinds)
     written += _prompt_figures(boards, runs, folder, kinds)
+    written += _paper_figures(boards, runs, folder, kinds)
     for ranking in rankings(boards, runs):
         name = "ranks-synthetic" if ranking.synthetic else "ranks"
         splits = f"{len(ranking.splits)} evaluation split{'' if len(ranking.splits) == 1 else 's'}"
@@ -64,7 +65,7 @@ def _run_figures(run: FinishedRun, folder: Path, kinds: Sequence[Kind]) -> Itera
     model = next(iter(manifest.model_cards.values())).name
     mark = " (PARTIAL)" if run.partial else ""
     counts = read_table(paths.confusions, CONFUSIONS)
-    for partition, system in confusion_systems(counts):
+    for partition, system in counts.select("partition", "system_id").unique(maintain_order=True).iter_rows():
         own = counts.filter(
             pl.col("partition") == partition, pl.col("system_id") == system, pl.col("reading") == "strict"
         )
@@ -105,6 +106,23 @@ def _prompt_figures(
         title = f"Prompts: {hard.corpus_name}, {hard.partition}" + (f", heard: {heard}" if heard else "")
         name = _file_name(hard.corpus_id, hard.split_id, hard.partition, hard.label_source, heard, "prompts")
         yield from prompt_sensitivity(data, folder, name, title=title, kinds=kinds)
+
+
+def _paper_figures(
+    boards: Sequence[Board], runs: Sequence[FinishedRun], folder: Path, kinds: Sequence[Kind]
+) -> Iterator[Path]:
+    """The paper's analyses over several corpora, apart for real and for synthetic ones."""
+    facts = analyses.corpora([run.manifest.corpus_card for run in runs])
+    for synthetic, mark, what in ((False, "", "corpora"), (True, "-synthetic", "synthetic corpora")):
+        scores = analyses.measured(boards, runs, synthetic=synthetic)
+        if scores.select("corpus_id", "partition").n_unique() < 2:
+            continue
+        data, title = frames.mean_sensitivity_frame(scores), f"Prompts: mean over {what}"
+        yield from prompt_sensitivity(data, folder, f"prompts{mark}", title=title, kinds=kinds)
+        data, title = frames.effect_frame(scores, facts), f"What prompts change, by kind of {what}"
+        yield from prompt_effect(data, folder, f"prompt-effect{mark}", title=title, kinds=kinds)
+        data, title = analyses.sft_gain(scores, facts), f"Gain by fine-tuning, by size of {what}"
+        yield from sft_gain(data, folder, f"sft-gain{mark}", title=title, kinds=kinds)
 
 
 def _place(board: Board) -> tuple[object, ...]:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxemo.catalog import lookup
-from voxemo.catalog.transfer import corpus_shift
-from voxemo.core.cards import CorpusCard, TrainingRecord
+from voxemo.core.cards import CorpusCard
 from voxemo.core.escape import Latex, for_latex
 from voxemo.core.types import ENSEMBLE
 from voxemo.reports import transfer
@@ -27,7 +26,6 @@ from voxemo.reports.scoreboard import (
     prompt_title,
 )
 from voxemo.reports.tables import latex_table
-from voxemo.reports.transfer import PairRuns
 from voxemo.store.files import write_text
 
 PACKAGES = "% Needs: \\usepackage[T1]{fontenc} \\usepackage{booktabs} \\usepackage{longtable}\n"
@@ -151,6 +149,10 @@ def _audio_source(card: CorpusCard) -> str:
 # --- tables 4 and 5: hard labels ----------------------------------------------------------------------------------
 
 
+PRINTED = in_grey("published")
+"""Head of a row of published figures."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     cells: Mapping[str, Cell]
@@ -163,7 +165,7 @@ def hard_tables(boards: Sequence[Board], runs: Sequence[FinishedRun], *, publish
 
     Below each metric what the paper prints, in italics, where asked for. Returns the model's name to its table.
     """
-    bases = {run.manifest.run_id: _base_model(run) for run in runs}
+    bases = {run.manifest.run_id: transfer.base_model(run) for run in runs}
     systems = [*lookup.prompt_names(), ENSEMBLE, SFT]
     rows: dict[str, list[list[str] | None]] = {}
     for board in boards:
@@ -186,23 +188,18 @@ def hard_tables(boards: Sequence[Board], runs: Sequence[FinishedRun], *, publish
             block = _hard_block(board, model, [own.get(system) for system in systems], published=published)
             rows.setdefault(model, []).extend([*([None] if rows.get(model) else []), *block])
     header = ("Corpus", "", *(prompt_title(system) for system in systems[:-1]), "SFT")
+    theirs = {model: any(row is not None and row[1] == PRINTED for row in lines) for model, lines in rows.items()}
     return {
         model: latex_table(
             header,
             lines,
             caption=f"{model}: hard labels, in percent. {MARKS} Failed answers count as wrong."
-            + (" In italics: as published." if published else ""),
+            + (" In italics: as published." if theirs[model] else ""),
             label=f"tab:hard-{_file_word(model)}",
             n_text=2,
         )
         for model, lines in rows.items()
     }
-
-
-def _base_model(run: FinishedRun) -> str:
-    card = next(iter(run.manifest.model_cards.values()))
-    record: TrainingRecord | None = card.training
-    return card.model_id if record is None else record.base_model_id or card.model_id
 
 
 def _is_of(model: str, base: str) -> bool:
@@ -222,7 +219,7 @@ def _hard_block(
         theirs = [printed.get(system, {}).get(metric) for system in (*lookup.prompt_names(), ENSEMBLE, SFT)]
         if any(cell is not None for cell in theirs):
             shown = ["" if cell is None else format_cell(metric, cell, interval=False) for cell in theirs]
-            yield [next(told, ""), in_grey("published"), *map(in_grey, shown)]
+            yield [next(told, ""), PRINTED, *map(in_grey, shown)]
     failed = [None if column is None else column.failure_rate for column in columns]
     yield [next(told, ""), "failed %", *("-" if rate is None else f"{100 * rate:.1f}" for rate in failed)]
     yield from ([text, *[""] * (len(columns) + 1)] for text in told)
@@ -351,54 +348,7 @@ def _value(entry: Entry, metric: str) -> float | None:
 def transfer_tables(runs: Sequence[FinishedRun]) -> dict[str, str]:
     """Table 8, one for each base model that was trained on one corpus and tested on another."""
     made = {}
-    for base, pairs in transfer_pairs(runs).items():
+    for base, pairs in transfer.transfer_pairs(runs).items():
         if any(not pair.in_domain for pair in pairs):
             made[base] = transfer.latex(f"Transfer of {base}", transfer.read_cells(pairs))
     return made
-
-
-def transfer_pairs(runs: Sequence[FinishedRun]) -> dict[str, list[PairRuns]]:
-    """Base model to the pairs of corpora that its fine-tuned runs make, each with the zero-shot run beside it.
-
-    A pair without one is refused, because its gain is not known.
-    """
-    found: dict[str, list[PairRuns]] = {}
-    plain = {_place(run): run for run in runs if next(iter(run.manifest.model_cards.values())).training is None}
-    for run in runs:
-        manifest = run.manifest
-        record = next(iter(manifest.model_cards.values())).training
-        if record is None or record.kind != "sft":
-            continue
-        base = _base_model(run)
-        beside = plain.get(_place(run))
-        target = manifest.corpus_card
-        in_domain = record.corpora == (target.corpus_id,)
-        sources = [card for name in record.corpora if (card := _card(name, runs)) is not None]
-        for partition in manifest.split.partitions:
-            several = len(manifest.split.partitions) > 1
-            found.setdefault(base, []).append(
-                PairRuns(
-                    source=record.corpus_id if not record.sources else "+".join(record.corpora),
-                    target=f"{target.corpus_id} {partition}" if several else target.corpus_id,
-                    partition=partition,
-                    in_domain=in_domain,
-                    shifts=() if in_domain else tuple(corpus_shift(source, target) for source in sources),
-                    refused=None if beside is not None else "no zero-shot run of the base model beside it",
-                    run=run.path,
-                    zero_shot=None if beside is None else beside.path,
-                )
-            )
-    return found
-
-
-def _place(run: FinishedRun) -> tuple[str, ...]:
-    m = run.manifest
-    return (_base_model(run), m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, *m.label_names)
-
-
-def _card(corpus_id: str, runs: Sequence[FinishedRun]) -> CorpusCard | None:
-    """The card of a corpus: of a run over it, else the built-in one; None for a stranger's corpus that was not run."""
-    for run in runs:
-        if run.manifest.corpus_card.corpus_id == corpus_id:
-            return run.manifest.corpus_card
-    return lookup.corpus_card(corpus_id) if corpus_id in lookup.corpus_names() else None
