@@ -321,10 +321,11 @@ def test_nothing_in_a_bundle_tells_of_a_machine_or_its_user(files: dict[str, byt
 def test_no_audio_and_no_speaker_of_the_corpus_is_named(files: dict[str, bytes]) -> None:
     assert all(name.endswith((".json", ".jsonl")) for name in files)
     gold = [json.loads(line) for line in files["gold.jsonl"].splitlines()]
-    units = [json.loads(line)["unit"] for line in files["unit_counts.jsonl"].splitlines()]
+    for name in ("unit_counts.jsonl", "unit_sums.jsonl"):
+        units = [json.loads(line)["unit"] for line in files[name].splitlines()]
 
-    assert {row["speaker"] for row in gold} == set(units)
-    assert all(unit.startswith("s") and unit[1:].isdigit() for unit in units)
+        assert {row["speaker"] for row in gold} == set(units)
+        assert all(unit.startswith("s") and unit[1:].isdigit() for unit in units)
 
 
 @pytest.mark.parametrize(
@@ -457,6 +458,7 @@ def _utterances(rows: list[dict[str, Any]]) -> Iterator[str]:
         ("confusions.jsonl", miscount, "confusions_differ"),
         ("analyses.jsonl", miscount, "analyses_differ"),
         ("unit_counts.jsonl", miscount, "unit_counts_differ"),
+        ("unit_sums.jsonl", miscount, "unit_sums_differ"),
         ("predictions.jsonl", relabel, "predictions_differ"),
         ("predictions.jsonl", relabel, "scores_differ"),
         ("predictions.jsonl", mend_failure, "counts"),

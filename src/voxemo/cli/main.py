@@ -17,6 +17,7 @@ from voxemo.cli import (
     check,
     compare,
     demo,
+    disclose,
     doctor,
     download,
     infer,
@@ -35,6 +36,7 @@ from voxemo.cli import (
     run as run_verb,
 )
 from voxemo.core.errors import VoxEmoError
+from voxemo.core.escape import for_terminal
 
 app = typer.Typer(
     name="voxemo",
@@ -81,6 +83,7 @@ app.command("transfer")(transfer.transfer)
 app.command("compare")(compare.compare)
 app.command("bundle")(bundle.bundle)
 app.command("verify")(bundle.verify)
+app.command("disclose")(disclose.disclose)
 app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.add_typer(train.app, name="train")
@@ -119,6 +122,7 @@ def run() -> None:
 
 def _end(message: str, kind: str, as_json: bool, code: int = 1) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"error": kind, "message": message}, ensure_ascii=False) + "\n")
-    sys.stderr.write(f"{kind}: {message}\n" if kind != "Abort" else f"{message}\n")
+        sys.stdout.write(json.dumps({"error": kind, "message": message}) + "\n")
+    told = for_terminal(message)
+    sys.stderr.write(f"{kind}: {told}\n" if kind != "Abort" else f"{told}\n")
     raise SystemExit(code)

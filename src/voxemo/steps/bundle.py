@@ -28,7 +28,7 @@ from voxemo.store.files import read_json
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.provenance import package_versions
-from voxemo.store.tables import ANALYSES, CONFUSIONS, PLAN, PREDICTIONS, SCORES, UNIT_COUNTS, read_table
+from voxemo.store.tables import ANALYSES, CONFUSIONS, PLAN, PREDICTIONS, SCORES, UNIT_COUNTS, UNIT_SUMS, read_table
 
 REMOVED = "(removed)"
 
@@ -147,6 +147,7 @@ def bundle_files(
         bundles.UNIT_COUNTS: bundles.table_bytes(
             _coded(read_table(paths.unit_counts, UNIT_COUNTS), codes), UNIT_COUNTS
         ),
+        bundles.UNIT_SUMS: bundles.table_bytes(_coded(read_table(paths.unit_sums, UNIT_SUMS), codes), UNIT_SUMS),
         **_failures(paths, quoting=withheld is None),
         **_worker_files(paths),
         **_check_files(paths, quoting=withheld is None),
@@ -196,9 +197,9 @@ def _gold(truth: Truth, tested: Sequence[str], codes: Mapping[str, str]) -> Iter
         }
 
 
-def _coded(unit_counts: pl.DataFrame, codes: Mapping[str, str]) -> pl.DataFrame:
+def _coded(by_unit: pl.DataFrame, codes: Mapping[str, str]) -> pl.DataFrame:
     code = pl.col("unit").replace_strict(dict(codes), default=None, return_dtype=pl.String)
-    return unit_counts.with_columns(unit=pl.when(pl.col("unit_kind") == "speaker").then(code).otherwise(pl.col("unit")))
+    return by_unit.with_columns(unit=pl.when(pl.col("unit_kind") == "speaker").then(code).otherwise(pl.col("unit")))
 
 
 def _traits(truth: Truth, tested: Sequence[str]) -> Iterator[dict[str, Any]]:

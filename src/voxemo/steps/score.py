@@ -30,6 +30,7 @@ from voxemo.store.tables import (
     PREDICTIONS,
     SCORES,
     UNIT_COUNTS,
+    UNIT_SUMS,
     frame,
     read_table,
     write_table,
@@ -83,6 +84,7 @@ class ScoreTables:
     confusions: pl.DataFrame
     analyses: pl.DataFrame
     unit_counts: pl.DataFrame
+    unit_sums: pl.DataFrame
 
 
 def metrics() -> dict[str, Metric]:
@@ -112,7 +114,7 @@ def score_run(
 ) -> ScoreResult:
     """Score a parsed run by every metric, reading and failure policy, with reference rows and intervals.
 
-    Analyses and counts by speaker are written beside the scores (``steps.analyse``).
+    Analyses, and counts and sums by speaker, are written beside the scores (``steps.analyse``).
 
     Args:
         workspace: holds the gold labels, votes and the split.
@@ -131,6 +133,7 @@ def score_run(
     write_table(paths.confusions, made.confusions, CONFUSIONS)
     write_table(paths.analyses, made.analyses, ANALYSES)
     write_table(paths.unit_counts, made.unit_counts, UNIT_COUNTS)
+    write_table(paths.unit_sums, made.unit_sums, UNIT_SUMS)
     tested = table.rows.unique("utterance_id")
     names = set(tested["utterance_id"])
     n_scored = tested.filter(pl.col("gold") >= 0).height
@@ -188,6 +191,7 @@ def score_table(
         confusions=frame(confusions, CONFUSIONS),
         analyses=pl.concat([part.analyses for part in analysed]),
         unit_counts=pl.concat([part.unit_counts for part in analysed]),
+        unit_sums=pl.concat([part.unit_sums for part in analysed]),
     )
 
 

@@ -44,6 +44,7 @@ from voxemo.store.bundles import (
     TRAIT_COLUMNS,
     TRAITS,
     UNIT_COUNTS,
+    UNIT_SUMS,
     VOTE_COLUMNS,
     VOTES,
     Limits,
@@ -60,6 +61,7 @@ from voxemo.store.tables import PLAN as PLAN_COLUMNS
 from voxemo.store.tables import PREDICTIONS as PREDICTION_COLUMNS
 from voxemo.store.tables import SCORES as SCORE_COLUMNS
 from voxemo.store.tables import UNIT_COUNTS as UNIT_COUNT_COLUMNS
+from voxemo.store.tables import UNIT_SUMS as UNIT_SUM_COLUMNS
 from voxemo.store.tables import Schema
 
 TOLERANCE = 1e-9
@@ -250,6 +252,7 @@ class _Contents:
     confusions: pl.DataFrame
     analyses: pl.DataFrame
     unit_counts: pl.DataFrame
+    unit_sums: pl.DataFrame
 
     @property
     def requests(self) -> pl.DataFrame:
@@ -283,6 +286,7 @@ def _contents(index: BundleIndex, files: Mapping[str, bytes]) -> _Contents:
         confusions=read_rows(CONFUSIONS, files[CONFUSIONS], CONFUSION_COLUMNS),
         analyses=read_rows(ANALYSES, files[ANALYSES], ANALYSIS_COLUMNS),
         unit_counts=read_rows(UNIT_COUNTS, files[UNIT_COUNTS], UNIT_COUNT_COLUMNS),
+        unit_sums=read_rows(UNIT_SUMS, files[UNIT_SUMS], UNIT_SUM_COLUMNS),
     )
 
 
@@ -629,6 +633,7 @@ def _scored_again(content: _Contents) -> tuple[int, tuple[RowDifference, ...], l
         (CONFUSIONS, "counts of true against predicted labels", content.confusions, made.confusions, CONFUSION_COLUMNS),
         (ANALYSES, "analyses", content.analyses, made.analyses, ANALYSIS_COLUMNS),
         (UNIT_COUNTS, "counts by speaker", content.unit_counts, made.unit_counts, UNIT_COUNT_COLUMNS),
+        (UNIT_SUMS, "sums by speaker", content.unit_sums, made.unit_sums, UNIT_SUM_COLUMNS),
     ):
         if not _same_table(stated, computed, schema):
             findings.append(_wrong(f"{file.partition('.')[0]}_differ", file, f"{what} do not come out as stated"))
