@@ -14,6 +14,7 @@ from voxemo_example.toy import make_toy_corpus
 from voxemo.backends.base import Backend, Question
 from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
+from voxemo.core.types import Utterance
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
@@ -84,8 +85,13 @@ def without_votes(workspace: Workspace) -> None:
     rewrite(workspace, votes=lambda table: table.clear())
 
 
-def rewrite(workspace: Workspace, *, votes: Callable[[pl.DataFrame], pl.DataFrame] = lambda table: table) -> None:
-    """Prepare the toy corpus again, as it were, with other votes."""
+def rewrite(
+    workspace: Workspace,
+    *,
+    votes: Callable[[pl.DataFrame], pl.DataFrame] = lambda table: table,
+    utterance: Callable[[Utterance], Utterance] = lambda one: one,
+) -> None:
+    """Prepare the toy corpus again, as it were, with other votes, or other facts about its utterances."""
     card = lookup.corpus_card("toy")
     prepared = read_prepared(workspace, card)
     root = Path(read_json(workspace.corpus_root("toy"))["folder"])
@@ -93,7 +99,7 @@ def rewrite(workspace: Workspace, *, votes: Callable[[pl.DataFrame], pl.DataFram
         workspace,
         card,
         root,
-        utterances=prepared.utterances,
+        utterances=tuple(utterance(one) for one in prepared.utterances),
         votes=votes(prepared.votes),
         report={name: value for name, value in prepared.report.items() if not name.endswith("sha256")},
     )

@@ -100,7 +100,8 @@ def parse_run(run: Path) -> ParseResult:
                     }
 
     # Scores of other answers than these would pass for this run's.
-    removed = [old.name for old in (paths.scores, paths.confusions) if remove(old)]
+    derived = (paths.scores, paths.confusions, paths.analyses, paths.unit_counts)
+    removed = [old.name for old in derived if remove(old)]
     table = frame(rows(), PREDICTIONS)
     handled = Counter(r.audio_handling for r in journal.responses.values() if r.audio_handling is not None)
     write_table(paths.predictions, table, PREDICTIONS)

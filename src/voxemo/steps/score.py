@@ -14,15 +14,26 @@ from voxemo.core.cards import RunManifest
 from voxemo.core.errors import PluginError, RunError
 from voxemo.core.types import ENSEMBLE, FAILURE_POLICIES, MEAN_DISTRIBUTION, REFERENCE, FailurePolicy
 from voxemo.scoring import baselines, ensembles
+from voxemo.scoring.arrays import one_hot
 from voxemo.scoring.evaluate import Score, score_hard, score_soft
 from voxemo.scoring.folds import AnyHardFold, HardFold, HardReference, SoftFold
 from voxemo.scoring.table import METRICS, SCORER_VERSION, Metric
 from voxemo.splits.checks import training_utterances
+from voxemo.steps.analyse import SoftSystems, Traits, agreement, analyse_partition, speaker_traits
 from voxemo.steps.fold_models import training_kind
 from voxemo.steps.parse import READINGS, journal_bytes
 from voxemo.steps.plan import check_plan
 from voxemo.store.layout import RunPaths, Workspace
-from voxemo.store.tables import CONFUSIONS, PREDICTIONS, SCORES, frame, read_table, write_table
+from voxemo.store.tables import (
+    ANALYSES,
+    CONFUSIONS,
+    PREDICTIONS,
+    SCORES,
+    UNIT_COUNTS,
+    frame,
+    read_table,
+    write_table,
+)
 from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,6 +69,8 @@ class ScoredTable:
     """Utterance to gold label number, over the whole corpus."""
     soft_priors: Mapping[tuple[str, str], FloatArray | None]
     """Counting rule and fold to the mean soft label of the training part; None where no vote is in it."""
+    traits: Traits
+    """What the corpus says of speakers and language, to analyse the answers by."""
 
     @property
     def n_labels(self) -> int:
@@ -92,6 +105,8 @@ def score_run(
 ) -> ScoreResult:
     """Score a parsed run by every metric, reading and failure policy, with reference rows and intervals.
 
+    Analyses and counts by speaker are written beside the scores (``steps.analyse``).
+
     Args:
         workspace: holds the gold labels, votes and the split.
         run: the run folder; `parse` must have run.
@@ -105,26 +120,45 @@ def score_run(
     table = load_scored(workspace, run, allow_incomplete=allow_incomplete)
     writer = _RowWriter(table.manifest, metrics(), policies, resamples)
     confusions: list[dict[str, Any]] = []
+    agreements = {rule: agreement(votes) for rule, votes in table.votes.items()}
+    analysed = []
     for partition in sorted(table.rows["partition"].unique()):
         for reading in READINGS:
             hard = hard_systems(table, partition=partition, reading=reading)
+            soft: dict[str, SoftSystems] = {
+                rule: soft_systems(table, partition=partition, reading=reading, rule=rule) for rule in table.votes
+            }
             place = {"partition": partition, "reading": reading}
             for system_id, folds in hard.items():
                 writer.hard(folds, **place, system_id=system_id)
                 confusions += _confusions(folds, table.manifest.label_names, system_id=system_id, **place)
-            for rule in table.votes:
-                for (system_id, form), soft in soft_systems(
-                    table, partition=partition, reading=reading, rule=rule
-                ).items():
-                    prior = _prior_folds(table, soft, rule)
-                    writer.soft(soft, prior, **place, system_id=system_id, form=form, vote_rule=rule)
+            for rule, systems in soft.items():
+                for (system_id, form), soft_folds in systems.items():
+                    prior = _prior_folds(table, soft_folds, rule)
+                    writer.soft(soft_folds, prior, **place, system_id=system_id, form=form, vote_rule=rule)
             if not table.votes:
                 writer.failures(table.rows, **place)
+            if reading == "strict":
+                analysed.append(
+                    analyse_partition(
+                        partition=partition,
+                        label_names=table.manifest.label_names,
+                        labels=table.labels,
+                        hard=hard,
+                        soft=soft,
+                        certain=soft_systems(table, partition=partition, reading=reading, rule=None),
+                        traits=table.traits,
+                        agreements=agreements,
+                        resamples=resamples,
+                    )
+                )
         _references(table, writer, partition)
     scores = frame(writer.rows, SCORES)
     paths = RunPaths(run)
     write_table(paths.scores, scores, SCORES)
     write_table(paths.confusions, frame(confusions, CONFUSIONS), CONFUSIONS)
+    write_table(paths.analyses, pl.concat([part.analyses for part in analysed]), ANALYSES)
+    write_table(paths.unit_counts, pl.concat([part.unit_counts for part in analysed]), UNIT_COUNTS)
     tested = set(table.rows["utterance_id"])
     return ScoreResult(
         run=run,
@@ -197,6 +231,7 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
             for rule, counts in votes.items()
             for fold_id, members in training.items()
         },
+        traits=speaker_traits(prepared.benchmark),
     )
 
 
@@ -244,17 +279,15 @@ def hard_systems(table: ScoredTable, *, partition: str, reading: str) -> dict[st
 
 
 def soft_systems(
-    table: ScoredTable, *, partition: str, reading: str, rule: str
+    table: ScoredTable, *, partition: str, reading: str, rule: str | None
 ) -> dict[tuple[str, str], list[SoftFold]]:
     """Distributions by (system, form): stated or likely ones of every variant, and the vote of the five hard answers.
 
-    Only utterances with a soft label by the counting rule are in the folds.
+    Only utterances with a soft label by the counting rule are in the folds. Without a rule the truth is certainty in
+    the gold label, on the utterances that have one.
     """
-    rows = table.rows.filter(
-        (pl.col("partition") == partition)
-        & (pl.col("reading") == reading)
-        & pl.col("utterance_id").is_in(list(table.votes[rule]))
-    )
+    known = pl.col("gold") >= 0 if rule is None else pl.col("utterance_id").is_in(list(table.votes[rule]))
+    rows = table.rows.filter((pl.col("partition") == partition) & (pl.col("reading") == reading) & known)
     systems = {
         (system, form): [
             _soft_fold(table, rule, fold_id, part, *_stated(part, table.n_labels))
@@ -330,17 +363,15 @@ def _hard_fold(fold_id: str, rows: pl.DataFrame, predicted: IntArray) -> HardFol
 
 def _soft_fold(
     table: ScoredTable,
-    rule: str,
+    rule: str | None,
     fold_id: str,
     rows: pl.DataFrame,
     predicted: FloatArray,
     failed: npt.NDArray[np.bool_],
 ) -> SoftFold:
-    counts = table.votes[rule]
-    gold, _ = baselines.soft_labels(_stack([counts[name] for name in rows["utterance_id"]], table.n_labels))
     return SoftFold(
         fold_id=fold_id,
-        gold=gold,
+        gold=_soft_gold(table, rule, rows),
         predicted=predicted,
         failed=failed,
         speakers=_ids(rows["speaker"]),
@@ -348,11 +379,19 @@ def _soft_fold(
     )
 
 
+def _soft_gold(table: ScoredTable, rule: str | None, rows: pl.DataFrame) -> FloatArray:
+    if rule is None:
+        return one_hot(rows["gold"].to_numpy(), n_labels=table.n_labels)
+    counts = table.votes[rule]
+    gold, _ = baselines.soft_labels(_stack([counts[name] for name in rows["utterance_id"]], table.n_labels))
+    return gold
+
+
 def _stated(rows: pl.DataFrame, n_labels: int) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     failed = (rows["status"] == "failed").to_numpy()
     predicted = np.full((rows.height, n_labels), np.nan)
     if not failed.all():
-        predicted[~failed] = np.asarray(rows["distribution"].filter(pl.Series(~failed)).to_list())
+        predicted[~failed] = rows["distribution"].filter(pl.Series(~failed)).explode().to_numpy().reshape(-1, n_labels)
     return predicted, failed
 
 

@@ -104,7 +104,13 @@ def write_table(path: Path, table: pl.DataFrame, schema: Schema) -> None:
     write_atomically(path, lambda file: file.write(content.getbuffer()))
 
 
-STEPS = {"scores.parquet": "score", "confusions.parquet": "score", "predictions.parquet": "parse"}
+STEPS = {
+    "scores.parquet": "score",
+    "confusions.parquet": "score",
+    "analyses.parquet": "score",
+    "unit_counts.parquet": "score",
+    "predictions.parquet": "parse",
+}
 """Derived table to the verb that writes it."""
 
 
