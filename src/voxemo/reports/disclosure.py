@@ -30,8 +30,32 @@ def disclosure(
     scorer_version: str | None = None,
 ) -> str:
     """The disclosure of a run. Says "not recorded" where nothing is known, never leaves a point out."""
+    parts = [f"# Disclosure: {manifest.run_id}\n"]
+    if manifest.partial:
+        parts.append(f"**Partial run:** {manifest.partial}.\n")
+    for title, items in disclosure_sections(manifest, workers, checks, scorer_version=scorer_version):
+        lines = [f"- {name}: {value}" if name else f"- {value}" for name, value in items]
+        parts.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
+    parts.append("## Prompts\n")
+    for prompt in manifest.prompts:
+        fence = "```"
+        parts.append(
+            f"### {prompt.variant_id}, {prompt.form} form (version {prompt.variant_version})\n\n"
+            f"{fence}text\n{prompt.text}\n{fence}\n"
+        )
+    return "\n".join(parts)
+
+
+def disclosure_sections(
+    manifest: RunManifest,
+    workers: Sequence[dict[str, Any]],
+    checks: Mapping[str, dict[str, Any]],
+    *,
+    scorer_version: str | None = None,
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The checklist of a run: title of each section, and its points with what is known of them."""
     card, split = manifest.corpus_card, manifest.split
-    sections = [
+    return [
         ("Run", _run(manifest)),
         ("Model", _model(manifest)),
         ("Training-data overlap", [("with the tested corpus", manifest.training_overlap)]),
@@ -93,20 +117,6 @@ def disclosure(
             [("", text) for text in manifest.deviations] or [("", "none")],
         ),
     ]
-    parts = [f"# Disclosure: {manifest.run_id}\n"]
-    if manifest.partial:
-        parts.append(f"**Partial run:** {manifest.partial}.\n")
-    for title, items in sections:
-        lines = [f"- {name}: {value}" if name else f"- {value}" for name, value in items]
-        parts.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
-    parts.append("## Prompts\n")
-    for prompt in manifest.prompts:
-        fence = "```"
-        parts.append(
-            f"### {prompt.variant_id}, {prompt.form} form (version {prompt.variant_version})\n\n"
-            f"{fence}text\n{prompt.text}\n{fence}\n"
-        )
-    return "\n".join(parts)
 
 
 def _run(manifest: RunManifest) -> list[tuple[str, str]]:
