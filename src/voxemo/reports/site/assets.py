@@ -41,7 +41,7 @@ def _bundle() -> str:
 
 
 def classic_script(module: str) -> str:
-    """DataTables' module as a script that pages opened from a file can load.
+    r"""DataTables' module as a script that pages opened from a file can load.
 
     Browsers load modules across origins only, and to them each file on disk is an origin of its own: Chromium refuses
     ``<script type="module" src>`` from ``file:``. An inline module would work, and would put 600 KB into every page and
@@ -51,7 +51,7 @@ def classic_script(module: str) -> str:
     Raises:
         MissingDependency: the module's exports are not where those of the known versions are.
 
-    >>> classic_script("var a=1;export{a as default};").replace("\\n", "")
+    >>> classic_script("var a=1;export{a as default};").replace("\n", "")
     '(()=>{"use strict";var a=1;globalThis.DataTable=a;})();'
     """
     found = list(EXPORTS.finditer(module))
@@ -69,7 +69,9 @@ def _exported(text: str) -> tuple[str, str]:
 
 def _unlike(why: str) -> MissingDependency:
     return MissingDependency(
-        f"The web report takes DataTables from another version of itables ({why}), and", package="itables", extra="report"
+        f"The web report, which takes DataTables from itables and does not know the installed one ({why}),",
+        package="itables>=2.9",
+        extra="report",
     )
 
 
@@ -82,4 +84,6 @@ def _licences(bundle: str) -> str:
         if "licenses" in path.parts
     ]
     bundled = [found.group(0) for found in LICENCES.finditer(bundle)]
-    return "\n\n".join(["datatables.js is DataTables with its extensions, as the Python package itables ships it.", *texts, *bundled])
+    return "\n\n".join(
+        ["datatables.js is DataTables with its extensions, as the Python package itables ships it.", *texts, *bundled]
+    )

@@ -115,12 +115,16 @@ def _examples(audits: Sequence[RunAudit], reason: str) -> Folded:
     chosen = list(by_model.values())[-N_EXAMPLES:] if len(by_model) >= N_EXAMPLES else found[:N_EXAMPLES]
     answers = tuple(
         Verbatim(
-            label=f"{audit.model_id}, {prompt_title(failure['system_id'])} ({failure['form']}), {example['utterance_id']}",
+            label=f"{audit.model_id}, {_asked(failure)}, {example['utterance_id']}",
             text=example["text"],
         )
         for audit, failure, example in chosen
     )
     return Folded(summary=f"Examples of {reason}", blocks=answers)
+
+
+def _asked(failure: dict[str, Any]) -> str:
+    return f"{prompt_title(failure['system_id'])} ({failure['form']})"
 
 
 def failure_blocks(failures: Sequence[dict[str, Any]]) -> tuple[Block, ...]:
@@ -137,10 +141,12 @@ def failure_blocks(failures: Sequence[dict[str, Any]]) -> tuple[Block, ...]:
         for failure in failures
     )
     heads = (Head(text="reason"), Head(text="prompt"), Head(text="form"), Head(text="answers", numeric=True))
-    table = Table(caption="Answers that could not be read, by the strict reading", heads=heads, rows=rows, sortable=True)
+    table = Table(
+        caption="Answers that could not be read, by the strict reading", heads=heads, rows=rows, sortable=True
+    )
     examples = tuple(
         Folded(
-            summary=f"{failure['reason']}, {prompt_title(failure['system_id'])} ({failure['form']})",
+            summary=f"{failure['reason']}: {_asked(failure)}",
             blocks=tuple(Verbatim(label=one["utterance_id"], text=one["text"]) for one in failure["examples"]),
         )
         for failure in failures

@@ -16,6 +16,7 @@ from voxemo.core.errors import RunError
 from voxemo.reports.scoreboard import Board, FinishedRun, boards, read_runs
 from voxemo.reports.site.assets import assets
 from voxemo.reports.site.audit import RunAudit, audit_page
+from voxemo.reports.site.cells import Tied
 from voxemo.reports.site.corpus import corpus_page
 from voxemo.reports.site.evidence import RunEvidence, read_evidence
 from voxemo.reports.site.index import index_page
@@ -57,6 +58,9 @@ class SiteOptions:
     published: bool = True
 
 
+DEFAULT = SiteOptions()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """What was written."""
@@ -76,13 +80,12 @@ class CorpusPart:
     standings: tuple[Standing, ...] = ()
     deafened: tuple[Standing, ...] = ()
     """Of runs in which something else was heard than the clips."""
-    tied: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tied: Mapping[str, Tied] = field(default_factory=dict)
     audits: tuple[RunAudit, ...] = ()
     transfers: tuple[TransferRun, ...] = ()
     model_cards: Mapping[str, ModelCard] = field(default_factory=dict)
     checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Run to what `voxemo doctor hearing` found."""
-    scorer_versions: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
     """Files, relative to the site's folder."""
     skipped: tuple[str, ...] = ()
@@ -91,7 +94,7 @@ class CorpusPart:
 def build_site(
     folders: Sequence[Path],
     out: Path,
-    options: SiteOptions = SiteOptions(),  # noqa: B008
+    options: SiteOptions = DEFAULT,
     *,
     jobs: int | None = None,
     on_progress: Progress | None = None,
@@ -121,7 +124,6 @@ def build_site(
     if not any(part.audits for part in parts):
         raise RunError(" ".join(skipped) or "There is no run folder among what was given. `voxemo run` makes one.")
     pages = overall_pages(parts, options)
-    versions = sorted(set().union(*(part.scorer_versions for part in parts)))
     written = _write_pages(out, pages, _colophon(options))
     written |= {MARKER, *(f"assets/{name}" for name in files)}.union(*(part.written for part in parts))
     _sweep(out, written)
@@ -207,7 +209,7 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
     made = boards(runs, reading=options.reading, policy=options.policy, with_published=options.published)
     places = board_places(made, runs)
     found = [one for board, place in zip(made, places, strict=True) for one in standings(board, runs, place)]
-    tied: dict[str, dict[str, str]] = {}
+    tied: dict[str, Tied] = {}
     pages = [corpus_page(made, places, found, evidence, tied=tied), *(run_page(one) for one in evidence)]
     return CorpusPart(
         standings=tuple(one for one in found if one.place.audio_condition == "clean"),
@@ -217,7 +219,6 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
         transfers=tuple(one for run in runs if (one := transfer_run(run)) is not None),
         model_cards={card.model_id: card for run in runs for card in (next(iter(run.manifest.model_cards.values())),)},
         checks={one.run_id: one.checks["hearing"] for one in evidence if "hearing" in one.checks},
-        scorer_versions=frozenset(run.scorer_version for run in runs),
         written=frozenset(_write_pages(out, pages, _colophon(options))),
         skipped=tuple(skipped),
     )

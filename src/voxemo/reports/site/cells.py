@@ -1,8 +1,9 @@
 """Scores as cells of tables: every number with its interval and coverage, every mark with its reason."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
-from voxemo.reports.scoreboard import PERCENT, Entry, FinishedRun, format_cell
+from voxemo.reports.scoreboard import PERCENT, Entry, format_cell
 from voxemo.reports.site.parts import Cell, number, page_name
 from voxemo.reports.site.standings import Place, Standing
 
@@ -22,7 +23,8 @@ def score(entry: Entry | None, metric: str, *, marks: tuple[str, ...] = (), belo
 def coverage(entry: Entry) -> str:
     """Scored utterances and the share of them without a usable answer.
 
-    >>> coverage(Entry(kind="run", model="", system="", training="", cells={}, n=400, n_failed=6, partial=False, run_id=""))
+    >>> about = {"kind": "run", "model": "", "system": "", "training": "", "cells": {}, "partial": False, "run_id": ""}
+    >>> coverage(Entry(n=400, n_failed=6, **about))
     'n 400, failed 1.5 %'
     """
     failed = "" if entry.failure_rate is None else f", failed {100 * entry.failure_rate:.1f} %"
@@ -50,9 +52,14 @@ def value_of(entry: Entry | None, metric: str) -> float | None:
     return None if cell is None else cell.value
 
 
-def marks_of(standing: Standing, *, tied: Mapping[str, str]) -> tuple[str, ...]:
-    """What must be known of a standing at a glance; ``tied`` maps runs to ``best`` or ``tied``."""
-    marks = [tied[standing.run_id]] if standing.run_id in tied else []
+Tied: TypeAlias = Mapping[tuple[str, str], str]
+"""Run and system to ``best`` or ``tied``; those that are told apart from the best are not in it."""
+
+
+def marks_of(standing: Standing, entry: Entry, tied: Tied) -> tuple[str, ...]:
+    """What must be known of a row of a board at a glance."""
+    key = (standing.run_id, entry.system)
+    marks = [tied[key]] if key in tied else []
     if standing.training_data in ("contains", "undisclosed"):
         marks.append(standing.training_data)
     if standing.partial:
@@ -75,12 +82,17 @@ def facets_of(place: Place) -> dict[str, str]:
     }
 
 
-def place_cells(place: Place, *, root: str) -> tuple[Cell, ...]:
-    """A board's name, language, setting, labels and speaker independence."""
+def place_head(place: Place, *, root: str) -> Cell:
+    """The cell that names a board and leads to it."""
     where = f"{place.partition}, split {place.split_id}"
+    path = f"{root}{corpus_path(place.corpus_id)}#{place.board_id}"
+    return Cell(text=place.corpus_name, href=path, below=(where,), head=True)
+
+
+def place_cells(place: Place) -> tuple[Cell, ...]:
+    """A board's language, setting, labels and speaker independence."""
     votes = (f"votes: {place.vote_rule}",) if place.soft else ()
     return (
-        Cell(text=place.corpus_name, href=f"{root}{corpus_path(place.corpus_id)}#{place.board_id}", below=(where,), head=True),
         Cell(text=", ".join(place.languages)),
         Cell(text=place.setting.replace("_", " ")),
         Cell(text=place.label_source, below=votes),
@@ -88,7 +100,7 @@ def place_cells(place: Place, *, root: str) -> tuple[Cell, ...]:
     )
 
 
-PLACE_HEADS = ("corpus", "language", "setting", "labels", "speaker-independent")
+PLACE_HEADS = ("language", "setting", "labels", "speaker-independent")
 
 
 def corpus_path(corpus_id: str) -> str:
@@ -104,8 +116,3 @@ def model_path(model_id: str) -> str:
 def run_path(run_id: str) -> str:
     """Page of a run, from the site's folder."""
     return f"runs/{page_name(run_id)}.html"
-
-
-def run_hash(run: FinishedRun) -> str:
-    """The end of a run's name, which tells apart what would read the same."""
-    return run.manifest.run_id.rpartition(".")[2]

@@ -11,7 +11,7 @@ from voxemo.core.types import REFERENCE
 from voxemo.reports import figures
 from voxemo.reports.classes import FAILED, class_scores, confusion
 from voxemo.reports.scoreboard import PERCENT, TITLES, Board, prompt_title, table_rows
-from voxemo.reports.site.cells import corpus_path, marks_of, model_path, run_path
+from voxemo.reports.site.cells import Tied, corpus_path, marks_of, model_path, run_path
 from voxemo.reports.site.evidence import RunEvidence
 from voxemo.reports.site.parts import (
     N_TINTS,
@@ -50,8 +50,8 @@ CALIBRATION_NOTE = (
     "mean distance of the two over bins. Only answers that could be read. Votes of five know few confidences."
 )
 DISTRIBUTION_NOTE = (
-    "Mean probability (%) of each label over all utterances: what listeners voted, and what the best model states, votes "
-    "(five hard answers) or holds latent (likelihoods). A failed answer counts as uniform."
+    "Mean probability (%) of each label over all utterances: what listeners voted, and what the best model states, "
+    "votes (five hard answers) or holds latent (likelihoods). A failed answer counts as uniform."
 )
 
 
@@ -61,7 +61,7 @@ def corpus_page(
     standings: Sequence[Standing],
     evidence: Sequence[RunEvidence],
     *,
-    tied: Mapping[str, Mapping[str, str]],
+    tied: Mapping[str, Tied],
 ) -> Page:
     """The page of one corpus.
 
@@ -70,7 +70,7 @@ def corpus_page(
         places: of the boards, in the same order.
         standings: on these boards.
         evidence: of its runs.
-        tied: board to run to ``best`` or ``tied``.
+        tied: of each board, what cannot be told apart from its best.
     """
     card = evidence[0].run.manifest.corpus_card
     by_run = {one.run_id: one for one in evidence}
@@ -138,7 +138,7 @@ def _board_section(
     place: Place,
     standings: Sequence[Standing],
     by_run: Mapping[str, RunEvidence],
-    tied: Mapping[str, str],
+    tied: Tied,
 ) -> Section:
     notes = Listing(items=tuple(word(note) for note in (*board.run_notes, *board.notes)))
     split = Paragraph(text=f"{board.split_line}.", warning=board.speaker_independent is False)
@@ -156,21 +156,19 @@ def _board_section(
     )
 
 
-def board_table(board: Board, standings: Sequence[Standing], tied: Mapping[str, str]) -> Table:
-    """A board as the terminal prints it; a run's best prompt bears its marks."""
+def board_table(board: Board, standings: Sequence[Standing], tied: Tied) -> Table:
+    """A board as the terminal prints it, with marks."""
     header, *rows = table_rows(board)
-    best = {id(one.best): one for one in standings}
     by_run = {one.run_id: one for one in standings}
     made = []
     for entry, texts in zip(board.entries, rows, strict=True):
-        standing = best.get(id(entry))
         own = None if entry.run_id is None else by_run.get(entry.run_id)
         cells = [
             Cell(
                 text=texts[0],
                 head=True,
                 href=None if own is None else f"../{model_path(own.model_id)}",
-                marks=() if standing is None else marks_of(standing, tied=tied),
+                marks=() if own is None else marks_of(own, entry, tied),
             ),
             Cell(text=texts[1], href=None if own is None else f"../{run_path(own.run_id)}"),
             word(texts[2]),
@@ -213,8 +211,8 @@ def _classes(place: Place, standings: Sequence[Standing], by_run: Mapping[str, R
 def _confusions(place: Place, standings: Sequence[Standing], by_run: Mapping[str, RunEvidence]) -> Section:
     blocks: list[Block] = [
         Paragraph(
-            text="Utterances, pooled over folds. Rows are the truth, columns the answers; failed answers come last. The "
-            "tint is the share of the row."
+            text="Utterances, pooled over folds. Rows are the truth, columns the answers; failed answers come last. "
+            "The tint is the share of the row."
         )
     ]
     for one in standings:
@@ -291,9 +289,7 @@ def _groups(place: Place, standings: Sequence[Standing], by_run: Mapping[str, Ru
             continue
         drawing = _group_figure(place, own, kind)
         note = [Paragraph(text=GROUP_NOTES[kind])] if kind in GROUP_NOTES else []
-        sections.append(
-            Section(title=title, anchor=f"{place.board_id}-{kind}", blocks=(*note, *tables, *drawing))
-        )
+        sections.append(Section(title=title, anchor=f"{place.board_id}-{kind}", blocks=(*note, *tables, *drawing)))
     return sections
 
 

@@ -37,7 +37,10 @@ class RunEvidence:
         # The name and not the path: no folder of a machine goes onto a page.
         name = self.run_id
         parse = [f"voxemo parse {name}"] if self.failures is None else []
-        return (*parse, *([f"voxemo score {name}"] if parse or self.analyses is None or self.confusions is None else []))
+        return (
+            *parse,
+            *([f"voxemo score {name}"] if parse or self.analyses is None or self.confusions is None else []),
+        )
 
 
 def read_evidence(run: FinishedRun) -> RunEvidence:

@@ -1,17 +1,21 @@
-"""The scoreboard: every model on every corpus, hard and soft, beside what needs no listening and what others published."""
+"""The scoreboard: every model on every corpus, beside what needs no listening and what others published."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
+from voxemo.core.types import ENSEMBLE, MEAN_DISTRIBUTION
 from voxemo.reports.scoreboard import REFERENCE_NAMES, TITLES, Entry, prompt_title
 from voxemo.reports.site.cells import (
     EMPTY,
     PLACE_HEADS,
+    Tied,
     corpus_path,
     difference,
     facets_of,
     marks_of,
     model_path,
     place_cells,
+    place_head,
     plain_score,
     run_path,
     score,
@@ -32,10 +36,8 @@ from voxemo.reports.site.parts import (
     word,
 )
 from voxemo.reports.site.standings import TRAINING_DATA, Place, Standing
-from voxemo.core.types import ENSEMBLE, MEAN_DISTRIBUTION
 
-Tied = Mapping[str, Mapping[str, str]]
-"""Board to run to ``best`` or ``tied``."""
+ByBoard: TypeAlias = Mapping[str, Tied]
 ACOUSTIC = "acoustic-baseline"
 HARD_REFERENCES = ("uniform", "train_prior", "majority")
 SOFT_REFERENCES = (*HARD_REFERENCES, "human")
@@ -52,7 +54,7 @@ REFERENCE_NOTE = (
 )
 
 
-def index_page(standings: Sequence[Standing], *, tied: Tied, ranking: Sequence[Block], notes: Sequence[str]) -> Page:
+def index_page(standings: Sequence[Standing], *, tied: ByBoard, ranking: Sequence[Block], notes: Sequence[str]) -> Page:
     """The first page.
 
     Args:
@@ -142,7 +144,7 @@ def _filters(standings: Sequence[Standing]) -> Filters:
 # --- models by corpora --------------------------------------------------------------------------------------------
 
 
-def _matrix(standings: Sequence[Standing], tied: Tied, references: Sequence[str]) -> Table:
+def _matrix(standings: Sequence[Standing], tied: ByBoard, references: Sequence[str]) -> Table:
     places = {one.place.board_id: one.place for one in standings}
     shown = [one for one in standings if one.backend != ACOUSTIC]
     columns = list(dict.fromkeys(sorted(one.column for one in shown)))
@@ -153,18 +155,19 @@ def _matrix(standings: Sequence[Standing], tied: Tied, references: Sequence[str]
     metric = next(iter(places.values())).main
     has_emobox = any(place.emobox.get(metric) is not None for place in places.values())
     heads = [
-        *(Head(text=name) for name in PLACE_HEADS),
+        Head(text="corpus"),
         *(Head(text=model, numeric=True, group=how) for model, how in sorted(columns, key=lambda c: (c[1], c[0]))),
         *(Head(text=REFERENCE_NAMES[name], numeric=True, group="reference") for name in references),
         *([Head(text="acoustic baseline", numeric=True, group="reference")] if acoustic else []),
         *([Head(text="EmoBox", numeric=True, group="published", published=True)] if has_emobox else []),
+        *(Head(text=name) for name in PLACE_HEADS),
     ]
     rows = []
     for board_id, place in places.items():
-        cells = list(place_cells(place, root=""))
+        cells = [place_head(place, root="")]
         for column in sorted(columns, key=lambda c: (c[1], c[0])):
-            one = by_cell.get((board_id, column))
-            cells.append(EMPTY if one is None else _best_cell(one, tied))
+            here = by_cell.get((board_id, column))
+            cells.append(EMPTY if here is None else _best_cell(here, tied))
         cells += [score(place.reference(name), metric) for name in references]
         if acoustic:
             found = acoustic.get(board_id)
@@ -172,10 +175,10 @@ def _matrix(standings: Sequence[Standing], tied: Tied, references: Sequence[str]
         if has_emobox:
             theirs = place.emobox.get(metric)
             cells.append(EMPTY if theirs is None else number(theirs, plain_score(metric, theirs)))
-        rows.append(Row(cells=tuple(cells), facets=facets_of(place)))
+        rows.append(Row(cells=(*cells, *place_cells(place)), facets=facets_of(place)))
     kind = "soft" if next(iter(places.values())).soft else "hard"
     return Table(
-        caption=f"{TITLES[metric]} of the best prompt, {kind} labels: a row for each test part, a column for each model",
+        caption=f"{TITLES[metric]} of the best prompt, {kind} labels: a row for each part, a column for each model",
         heads=tuple(heads),
         rows=tuple(rows),
         sortable=True,
@@ -183,11 +186,11 @@ def _matrix(standings: Sequence[Standing], tied: Tied, references: Sequence[str]
     )
 
 
-def _best_cell(one: Standing, tied: Tied) -> Cell:
+def _best_cell(one: Standing, tied: ByBoard) -> Cell:
     cell = score(
         one.best,
         one.place.main,
-        marks=marks_of(one, tied=tied.get(one.place.board_id, {})),
+        marks=marks_of(one, one.best, tied.get(one.place.board_id, {})),
         below=(prompt_title(one.best.system),),
     )
     return Cell(
@@ -200,20 +203,21 @@ def _best_cell(one: Standing, tied: Tied) -> Cell:
     )
 
 
+ABOUT_HEADS = tuple(Head(text=text) for text in ("corpus", "model", "met the corpus", "training data"))
+
+
 # --- every model on every corpus ----------------------------------------------------------------------------------
 
 
-def _hard_table(standings: Sequence[Standing], tied: Tied) -> Table:
+def _hard_table(standings: Sequence[Standing], tied: ByBoard) -> Table:
     metrics = ("unweighted_accuracy", "macro_f1")
     heads = [
-        *(Head(text=name) for name in PLACE_HEADS),
-        Head(text="model"),
-        Head(text="met the corpus"),
-        Head(text="training data"),
+        *ABOUT_HEADS,
         *(Head(text=TITLES[metric], numeric=True, group="best prompt") for metric in metrics),
         *(Head(text=TITLES[metric], numeric=True, group="vote of 5 prompts") for metric in metrics),
         *_published_heads(metrics, "paper, same prompt"),
         *_published_heads(metrics, "EmoBox, on its own folds"),
+        *(Head(text=name) for name in PLACE_HEADS),
     ]
 
     def cells(one: Standing) -> list[Cell]:
@@ -229,18 +233,16 @@ def _hard_table(standings: Sequence[Standing], tied: Tied) -> Table:
     return _long_table("UA and macro-F1 (%), hard labels", heads, standings, cells, metrics, HARD_REFERENCES)
 
 
-def _soft_table(standings: Sequence[Standing], tied: Tied) -> Table:
+def _soft_table(standings: Sequence[Standing], tied: ByBoard) -> Table:
     metrics = ("jsd", "soft_macro_f1", "top1_accuracy", "jsd_skill")
     heads = [
-        *(Head(text=name) for name in PLACE_HEADS),
-        Head(text="model"),
-        Head(text="met the corpus"),
-        Head(text="training data"),
+        *ABOUT_HEADS,
         *(Head(text=TITLES[metric], numeric=True, group="best prompt") for metric in metrics),
         Head(text="JSD", numeric=True, group="mean of 5"),
         Head(text="JSD", numeric=True, group="vote of 5"),
         *_published_heads(("jsd",), "paper, same prompt"),
         *_published_heads(("jsd",), "paper, vote of 5"),
+        *(Head(text=name) for name in PLACE_HEADS),
     ]
 
     def cells(one: Standing) -> list[Cell]:
@@ -276,7 +278,8 @@ def _long_table(
             Cell(text=one.training, href=run_path(one.run_id)),
             word(TRAINING_DATA[one.training_data]),
         )
-        rows.append(Row(cells=(*place_cells(one.place, root=""), *about, *cells(one)), facets=facets))
+        cells_of = (place_head(one.place, root=""), *about, *cells(one), *place_cells(one.place))
+        rows.append(Row(cells=cells_of, facets=facets))
     for place in places.values():
         for name in references:
             entry = place.reference(name)
@@ -287,18 +290,19 @@ def _long_table(
 
 def _reference_row(place: Place, entry: Entry, metrics: Sequence[str], n_columns: int) -> Row:
     cells = [
-        *place_cells(place, root=""),
+        place_head(place, root=""),
         word(REFERENCE_NAMES[entry.system]),
         word("reference"),
         word("-"),
         *(score(entry, metric) for metric in metrics),
     ]
-    cells += [EMPTY] * (n_columns - len(cells))
-    return Row(cells=tuple(cells), facets={**facets_of(place), "training": "", "how": "reference"}, quiet=True)
+    facts = place_cells(place)
+    cells += [EMPTY] * (n_columns - len(cells) - len(facts))
+    return Row(cells=(*cells, *facts), facets={**facets_of(place), "training": "", "how": "reference"}, quiet=True)
 
 
-def _scores(one: Standing, metrics: Sequence[str], tied: Tied) -> list[Cell]:
-    marks = marks_of(one, tied=tied.get(one.place.board_id, {}))
+def _scores(one: Standing, metrics: Sequence[str], tied: ByBoard) -> list[Cell]:
+    marks = marks_of(one, one.best, tied.get(one.place.board_id, {}))
     first, *others = metrics
     title = prompt_title(one.best.system)
     return [score(one.best, first, marks=marks, below=(title,)), *(score(one.best, metric) for metric in others)]

@@ -13,10 +13,12 @@ from voxemo.reports.hearing import HEADER as GAIN_HEADER
 from voxemo.reports.scoreboard import TITLES, Entry, prompt_title
 from voxemo.reports.site.cells import (
     PLACE_HEADS,
+    Tied,
     coverage,
     marks_of,
     model_path,
     place_cells,
+    place_head,
     plain_score,
     run_path,
     score,
@@ -54,7 +56,7 @@ def model_page(
     deafened: Sequence[Standing],
     *,
     checks: Mapping[str, Mapping[str, Any]],
-    tied: Mapping[str, Mapping[str, str]],
+    tied: Mapping[str, Tied],
 ) -> Page:
     """The page of one model.
 
@@ -63,7 +65,7 @@ def model_page(
         standings: of its runs about the clips themselves.
         deafened: of its runs about something else in place of the clips.
         checks: run to what `voxemo doctor hearing` found.
-        tied: board to run to ``best`` or ``tied``.
+        tied: of each board, what cannot be told apart from its best.
     """
     sections = [
         Section(title="Card", anchor="card", blocks=(_card(card),)),
@@ -108,7 +110,9 @@ def _card(card: ModelCard) -> Facts:
 
 
 def _known(value: str | None, otherwise: str = "none") -> Cell:
-    return word(value) if value is not None else Cell(text=otherwise, missing=otherwise not in ("none", "not applicable"))
+    return (
+        word(value) if value is not None else Cell(text=otherwise, missing=otherwise not in ("none", "not applicable"))
+    )
 
 
 def _contamination(standings: Sequence[Standing]) -> Table:
@@ -124,7 +128,7 @@ def _contamination(standings: Sequence[Standing]) -> Table:
     )
 
 
-def _results(standings: Sequence[Standing], tied: Mapping[str, Mapping[str, str]]) -> list[Section]:
+def _results(standings: Sequence[Standing], tied: Mapping[str, Tied]) -> list[Section]:
     sections = []
     for title, soft, metrics in (
         ("Results, hard labels", False, ("unweighted_accuracy", "weighted_accuracy", "macro_f1")),
@@ -135,22 +139,27 @@ def _results(standings: Sequence[Standing], tied: Mapping[str, Mapping[str, str]
             continue
         rows = []
         for one in own:
-            marks = marks_of(one, tied=tied.get(one.place.board_id, {}))
+            marks = marks_of(one, one.best, tied.get(one.place.board_id, {}))
             first, *others = metrics
             cells = (
-                *place_cells(one.place, root="../"),
+                place_head(one.place, root="../"),
                 Cell(text=one.training, href=f"../{run_path(one.run_id)}", below=("labels weighed",) * one.weighed),
                 word(prompt_title(one.best.system)),
                 score(one.best, first, marks=marks),
                 *(score(one.best, metric) for metric in others),
-                *(score(one.ensembles.get(name), first) for name in ("ensemble", *(("mean_distribution",) if soft else ()))),
+                *(
+                    score(one.ensembles.get(name), first)
+                    for name in ("ensemble", *(("mean_distribution",) if soft else ()))
+                ),
+                *place_cells(one.place),
             )
             rows.append(Row(cells=cells))
         heads = (
-            *(Head(text=name) for name in (*PLACE_HEADS, "met the corpus", "best prompt")),
+            *(Head(text=name) for name in ("corpus", "met the corpus", "best prompt")),
             *(Head(text=TITLES[metric], numeric=True, group="best prompt") for metric in metrics),
             Head(text=TITLES[metrics[0]], numeric=True, group="vote of 5"),
             *([Head(text=TITLES[metrics[0]], numeric=True, group="mean of 5")] if soft else []),
+            *(Head(text=name) for name in PLACE_HEADS),
         )
         table = Table(caption=title, heads=heads, rows=tuple(rows), sortable=True)
         sections.append(Section(title=title, anchor="soft" if soft else "hard", blocks=(table,)))
@@ -170,7 +179,9 @@ def _sensitivity(card: ModelCard, standings: Sequence[Standing]) -> list[Section
             continue
         blocks.append(_sensitivity_table(own, systems, metric))
         whole = [one for one in own if not one.partial]
-        drawn += [row for system in systems if (row := _mean_row(card.model_id, form, metric, system, whole)) is not None]
+        drawn += [
+            row for system in systems if (row := _mean_row(card.model_id, form, metric, system, whole)) is not None
+        ]
     if len(blocks) == 1:
         return []
     if figures.can_draw() and drawn:
@@ -196,7 +207,7 @@ def _sensitivity_table(own: Sequence[Standing], systems: Sequence[str], metric: 
     for one in own:
         by_system = {entry.system: entry for entry in one.entries}
         cells = [_variant_cell(by_system.get(system), metric) for system in systems]
-        rows.append(Row(cells=(place_cells(one.place, root="../")[0], word(one.training), *cells)))
+        rows.append(Row(cells=(place_head(one.place, root="../"), word(one.training), *cells)))
     whole = [one for one in own if not one.partial]
     if len(whole) > 1:
         means = []
@@ -225,9 +236,7 @@ def _variant_cell(entry: Entry | None, metric: str) -> Cell:
     return number(value, plain_score(metric, value), below=below)
 
 
-def _mean_row(
-    model: str, form: str, metric: str, system: str, whole: Sequence[Standing]
-) -> dict[str, object] | None:
+def _mean_row(model: str, form: str, metric: str, system: str, whole: Sequence[Standing]) -> dict[str, object] | None:
     """A prompt's mean score and failure rate, over the test parts where every prompt of theirs has a score."""
     entries = [entry for one in whole for entry in one.entries if entry.system == system]
     cells = [entry.cells[metric] for entry in entries if metric in entry.cells]
@@ -276,7 +285,9 @@ def _hearing(
 
 def _gains(standings: Sequence[Standing], deafened: Sequence[Standing]) -> tuple[Row, ...]:
     metric = "unweighted_accuracy"
-    about = {(one.place.corpus_id, one.place.split_id, one.place.partition): one for one in standings if not one.place.soft}
+    about = {
+        (one.place.corpus_id, one.place.split_id, one.place.partition): one for one in standings if not one.place.soft
+    }
     rows = []
     for deaf in deafened:
         heard = about.get((deaf.place.corpus_id, deaf.place.split_id, deaf.place.partition))

@@ -193,7 +193,7 @@ class Page:
     @property
     def every_block(self) -> "tuple[Block, ...]":
         """Every block of the page, folded ones too."""
-        parts = [self, *(inner for section in self.sections for inner in section.walk())]
+        parts: list[Page | Section] = [self, *(inner for section in self.sections for inner in section.walk())]
         return tuple(inner for part in parts for block in part.blocks for inner in _unfolded(block))
 
     @property
@@ -212,9 +212,10 @@ class Page:
         return any(table.sortable for table in self.tables)
 
     @property
-    def marked(self) -> bool:
-        """Whether a cell of the page has a mark."""
-        return any(cell.marks for table in self.tables for row in table.rows for cell in row.cells)
+    def marks(self) -> tuple[str, ...]:
+        """Marks that occur on the page."""
+        found = {mark for table in self.tables for row in table.rows for cell in row.cells for mark in cell.marks}
+        return tuple(mark for mark in MARKS if mark in found)
 
 
 def _unfolded(block: Block) -> Iterator[Block]:
@@ -231,7 +232,6 @@ MARKS = {
     "undisclosed": ("?", "the model's training data is not disclosed: it may hold this corpus"),
     "partial": ("PARTIAL", "the run does not cover what it should"),
     "deviates": ("‡", "the run deviates from the protocol"),
-    "shared": ("s", "not speaker-independent: speakers of the test part are in the training part too"),
 }
 """Mark to its sign and what it means."""
 

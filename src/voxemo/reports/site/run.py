@@ -1,4 +1,4 @@
-"""The page of a run: the paper's disclosure checklist, with what is missing shown as missing, and its failed answers."""
+"""The page of a run: the paper's disclosure checklist, where what is missing is shown as missing, and failed answers."""
 
 from voxemo.reports.disclosure import disclosure_sections
 from voxemo.reports.site.audit import RunAudit, failure_blocks
@@ -30,15 +30,16 @@ def run_page(evidence: RunEvidence) -> Page:
     """The page of one run."""
     run, manifest = evidence.run, evidence.run.manifest
     card = next(iter(manifest.model_cards.values()))
-    points = disclosure_sections(
-        manifest, evidence.workers, evidence.checks, scorer_version=run.scorer_version
-    )
+    points = disclosure_sections(manifest, evidence.workers, evidence.checks, scorer_version=run.scorer_version)
     missing = [f"{title}: {name}" for title, items in points for name, value in items if is_missing(value)]
     blocks: list[Block] = [
         Facts(
             items=(
                 ("Model", Cell(text=card.model_id, href=f"../{model_path(card.model_id)}")),
-                ("Corpus", Cell(text=manifest.corpus_card.name, href=f"../{corpus_path(manifest.corpus_card.corpus_id)}")),
+                (
+                    "Corpus",
+                    Cell(text=manifest.corpus_card.name, href=f"../{corpus_path(manifest.corpus_card.corpus_id)}"),
+                ),
                 ("Points missing", Cell(text="; ".join(missing), missing=True) if missing else word("none")),
             )
         )

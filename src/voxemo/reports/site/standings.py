@@ -1,7 +1,7 @@
 """One system on one board, as the scoreboard, the model pages and the analyses need it: small, and free of files.
 
-A board has a row for every prompt; a standing gathers those of one run, picks the best prompt and the ensembles, and puts
-the published figures of the same prompts beside them.
+A board has a row for every prompt; a standing gathers those of one run, picks the best prompt and the ensembles, and
+puts the published figures of the same prompts beside them.
 """
 
 from collections.abc import Mapping, Sequence

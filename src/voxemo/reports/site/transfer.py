@@ -97,9 +97,7 @@ def pairs_by_base(tested: Sequence[TransferRun]) -> dict[str, list[PairRuns]]:
                     zero_shot=None if base is None else base.path,
                 )
             )
-    return {
-        base: sorted(pairs, key=lambda pair: (pair.source, pair.target)) for base, pairs in sorted(found.items())
-    }
+    return {base: sorted(pairs, key=lambda pair: (pair.source, pair.target)) for base, pairs in sorted(found.items())}
 
 
 def _is_base(other: TransferRun, one: TransferRun) -> bool:
@@ -151,7 +149,9 @@ def _section(base: str, cells: Sequence[TransferCell]) -> Section:
         )
         rows.append(Row(cells=(Cell(text=source.strip(), head=True), *values), quiet=source.startswith("  ")))
     heads = (Head(text=header[0]), *(Head(text=text, numeric=True) for text in header[1:]))
-    matrix = Table(caption=f"{base}: trained on the row's corpus, tested on the column's", heads=heads, rows=tuple(rows))
+    matrix = Table(
+        caption=f"{base}: trained on the row's corpus, tested on the column's", heads=heads, rows=tuple(rows)
+    )
     blocks: list[Block] = [Listing(items=tuple(word(text) for text in remarks(cells))), matrix]
     if figures.can_draw() and any(cell.value is not None for cell in cells):
         title = f"{base}: macro-F1 (%) and the gain over zero-shot"
@@ -174,5 +174,3 @@ def _section(base: str, cells: Sequence[TransferCell]) -> Section:
             )
         )
     return Section(title=base, anchor=f"base-{anchor_name(base)}", blocks=tuple(blocks))
-
-

@@ -1,7 +1,6 @@
 // Sorting, searching and filtering of tables. Everything on a page can be read without it.
 "use strict";
 
-const layout = { topStart: "search", topEnd: null, bottomStart: "info", bottomEnd: null };
 const form = document.querySelector("form.filters");
 
 function chosen() {
@@ -19,12 +18,13 @@ function matches(element, choices) {
 const tables = [...document.querySelectorAll("table.sortable")].map((element) => {
   const heads = [...element.querySelectorAll("thead tr:last-child th")];
   const numbers = heads.map((head, index) => (head.classList.contains("number") ? index : -1)).filter((n) => n >= 0);
+  const many = element.tBodies[0].rows.length > 8;
   // The box scrolls the table alone, so that the search field stays where it is.
   const box = element.parentElement;
   const table = new DataTable(element, {
     autoWidth: false,
     columnDefs: [{ targets: numbers, type: "num", orderSequence: ["desc", "asc", ""] }],
-    layout,
+    layout: { topStart: many ? "search" : null, topEnd: null, bottomStart: many ? "info" : null, bottomEnd: null },
     order: [],
     paging: false,
     language: { search: "Search this table:", info: "_TOTAL_ rows", infoFiltered: "of _MAX_", infoEmpty: "No rows" },
