@@ -12,6 +12,8 @@ from voxemo.catalog import lookup
 from voxemo.catalog.transfer import corpus_shift
 from voxemo.core.errors import MissingDependency
 from voxemo.reports import figures, transfer
+from voxemo.reports.figures import canvas
+from voxemo.reports.figures.matrices import ink_on
 from voxemo.reports.tables import latex_text
 from voxemo.reports.transfer import TransferCell
 
@@ -132,7 +134,7 @@ def test_a_curve_without_validation_has_one_part(tmp_path: Path) -> None:
 def test_without_matplotlib_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, cells: list[TransferCell], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(figures, "find_spec", lambda name: None)
+    monkeypatch.setattr(canvas, "find_spec", lambda name: None)
 
     assert not figures.can_draw()
     with pytest.raises(MissingDependency, match=r"\[report\]"):
@@ -143,7 +145,7 @@ def test_without_matplotlib_the_extra_is_named(
 
 def test_ink_can_be_read_on_every_shade() -> None:
     shades = list(product((0.0, 0.5, 1.0), repeat=3))
-    inks = {shade: figures.ink_on(shade) for shade in shades}
+    inks = {shade: ink_on(shade) for shade in shades}
 
     assert inks[0.0, 0.0, 0.0] == "white"
     assert inks[1.0, 1.0, 1.0] == "black"

@@ -42,5 +42,10 @@ def shortened(text: str, *, most: int = LONGEST) -> str:
 
 
 def for_figure(text: str, *, most: int = 120) -> str:
-    """Text for a figure: one line that every kind of file can hold."""
-    return shortened(visible(text), most=most)
+    r"""Text for a figure: one line that every kind of file can hold, cut where it is longer than there is room.
+
+    >>> for_figure("a\nlong name", most=7)
+    'a long…'
+    """
+    shown = visible(text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

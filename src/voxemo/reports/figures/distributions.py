@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import polars as pl
 
-from voxemo.core.types import CORRECTED, LIKELIHOOD, MEAN_DISTRIBUTION, REFERENCE
+from voxemo.core.types import CORRECTED, ENSEMBLE, LIKELIHOOD, MEAN_DISTRIBUTION, REFERENCE
 from voxemo.reports.escape import for_figure
 from voxemo.reports.figures.canvas import BLUE, INK, KINDS, MUTED, Kind, save, set_title, sheet
 from voxemo.reports.figures.series import add_legend, draw_bars, looks, rule_off, said, shift, system_title
@@ -57,8 +58,7 @@ def calibration(
                 "metric", index=["group", "n"], values="value", maintain_order=True
             )
             _diagram(above, below, bins.drop_nulls())
-            # Numbers of an axis stand once in a line of panels; those of counts differ.
-            above.set_title(f"{for_figure(system_title(system), most=26)}\nECE {_number(ece)}", fontsize=8)
+            above.set_title(f"{fill(for_figure(_way(system), most=52), 26)}\nECE {_number(ece)}", fontsize=8)
             if column == 0:
                 above.set_ylabel("right (%)")
                 below.set_ylabel("answers")
@@ -181,7 +181,7 @@ def _way(system_id: str) -> str:
         else "latent"
         if system_id.startswith(LIKELIHOOD)
         else "voted"
-        if system_id == "ensemble"
+        if system_id == ENSEMBLE
         else "stated"
     )
     return f"{how}: {system_title(system_id.removeprefix(CORRECTED).removeprefix(LIKELIHOOD))}"

@@ -116,7 +116,7 @@ def prompt_effect(
             axis.set_title(f"{for_figure(model, most=60)}, by {for_figure(by, most=20)} (number of corpora)")
             axis.tick_params(axis="y", length=0)
         axes[-1].set_xlabel("difference from the direct prompt (points of macro-F1)")
-        add_legend(figure, variants, left_out, title=prompt_title)
+        add_legend(figure, variants, left_out, lines=False, title=prompt_title)
         set_title(figure, title)
         about = "Difference from the direct prompt. " + "; ".join(
             f"{row['model']}, {row['group']}, {prompt_title(row['system_id'])}: {said(row['effect'])}"

@@ -94,6 +94,7 @@ def add_legend(
     left_out: int = 0,
     *,
     bars: bool = False,
+    lines: bool = True,
     title: Callable[[str], str] = str,
 ) -> None:
     """Name the systems below the figure, with a note where there was room for some of them only."""
@@ -109,7 +110,7 @@ def add_legend(
             face = look.colour if look.filled and not look.hatch else "none"
             handles.append(Patch(facecolor=face, edgecolor=look.colour, hatch=look.hatch, label=label))
         else:
-            handles.append(Line2D([], [], ls=look.line, lw=0.9, label=label, **marks(look)))
+            handles.append(Line2D([], [], ls=look.line if lines else "", lw=0.9, label=label, **marks(look)))
     if left_out:
         handles.append(Line2D([], [], ls="", label=f"and {left_out} more, not drawn"))
     widest = max(len(handle.get_label()) for handle in handles)

@@ -97,14 +97,14 @@ def sft_gain(data: pl.DataFrame, folder: Path, name: str, *, title: str, kinds: 
                 color=INK,
             )
         axis.axhline(0, color=INK, lw=0.8)
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.1, y=0.08)
         axis.set_xlabel("utterances of the corpus")
         axis.set_ylabel("gain over the best zero-shot prompt\n(points of macro-F1)")
         rule_off(axis)
-        add_legend(figure, models, left_out)
+        add_legend(figure, models, left_out, lines=False)
         set_title(figure, title)
         about = "Gain by fine-tuning. " + "; ".join(
             f"{row['model']}, {row['corpus_id']} ({row['n_utterances']:,} utterances): {said(row['gain'])}"
