@@ -36,14 +36,15 @@ from voxemo.reports.site.parts import (
 from voxemo.reports.site.standings import Place, Standing
 
 GROUPS = {
-    "speaker_gender": "By speaker's gender",
-    "speaker_age": "By speaker's age",
-    "language": "By language",
-    "agreement": "By listeners' agreement",
+    "speaker_gender": "speaker's gender",
+    "speaker_age": "speaker's age",
+    "language": "language",
+    "agreement": "listeners' agreement",
 }
-GROUP_NOTES = {
-    "agreement": "Groups are the share of votes on the likeliest label: 0.8-1.0 is clear, below 0.6 ambiguous.",
-}
+SPEAKER_KINDS = ("speaker_gender", "speaker_age", "language")
+AGREEMENT_NOTE = (
+    "Groups are the share of votes on the likeliest label: 0.8-1.0 is clear, whatever is below 0.4-0.6 ambiguous."
+)
 FORMS = {"distribution": "stated", "vote": "voted", "likelihood": "latent"}
 CALIBRATION_NOTE = (
     "Confidence is the probability of the likeliest label, accuracy how often that label is the true one; ECE is the "
@@ -278,22 +279,31 @@ def _own_form(place: Place, rows: pl.DataFrame) -> pl.DataFrame:
 def _groups(place: Place, standings: Sequence[Standing], by_run: Mapping[str, RunEvidence]) -> list[Section]:
     analysed = [(one, _own_form(place, rows)) for one, rows in _analysed(place, standings, by_run)]
     sections = []
-    for kind, title in GROUPS.items():
-        own = [(one, rows.filter(pl.col("kind") == kind)) for one, rows in analysed]
-        rules = sorted({rule for _, rows in own for rule in rows["vote_rule"].unique()}, key=str)
+    for title, name, kinds, note in (
+        ("By speaker and language", "groups", SPEAKER_KINDS, ()),
+        ("By listeners' agreement", "agreement", ("agreement",), (Paragraph(text=AGREEMENT_NOTE),)),
+    ):
+        own = [(one, rows.filter(pl.col("kind").is_in(kinds))) for one, rows in analysed]
+        found = {
+            (kind, rule): None
+            for _, rows in own
+            for kind, rule in rows.select("kind", "vote_rule").unique().iter_rows()
+        }
         tables = [
-            _group_table(place, [(one, rows.filter(pl.col("vote_rule").eq_missing(rule))) for one, rows in own], rule)
-            for rule in rules
+            _group_table(place, [(one, _of(rows, kind, rule)) for one, rows in own], kind, rule)
+            for kind, rule in sorted(found, key=lambda key: (kinds.index(key[0]), str(key[1])))
         ]
-        if not tables:
-            continue
-        drawing = _group_figure(place, own, kind)
-        note = [Paragraph(text=GROUP_NOTES[kind])] if kind in GROUP_NOTES else []
-        sections.append(Section(title=title, anchor=f"{place.board_id}-{kind}", blocks=(*note, *tables, *drawing)))
+        if tables:
+            blocks = (*note, *tables, *_group_figure(place, own, title, name))
+            sections.append(Section(title=title, anchor=f"{place.board_id}-{name}", blocks=blocks))
     return sections
 
 
-def _group_table(place: Place, own: Sequence[tuple[Standing, pl.DataFrame]], rule: str | None) -> Table:
+def _of(rows: pl.DataFrame, kind: str, rule: str | None) -> pl.DataFrame:
+    return rows.filter(pl.col("kind") == kind, pl.col("vote_rule").eq_missing(rule))
+
+
+def _group_table(place: Place, own: Sequence[tuple[Standing, pl.DataFrame]], kind: str, rule: str | None) -> Table:
     names = list(dict.fromkeys(name for _, rows in own for name in sorted(rows["group"].unique())))
     metric = place.main
     made = []
@@ -303,7 +313,7 @@ def _group_table(place: Place, own: Sequence[tuple[Standing, pl.DataFrame]], rul
         made.append(Row(cells=(*_who(one), *(_group_cell(by_group.get(name), metric) for name in names))))
     votes = f", votes counted {rule!r}" if rule is not None and not place.soft else ""
     return Table(
-        caption=f"{TITLES[metric]} of each group under the best prompt, pooled over folds{votes}",
+        caption=f"{TITLES[metric]} by {GROUPS[kind]} under the best prompt, pooled over folds{votes}",
         heads=(Head(text="model"), Head(text="prompt"), *(Head(text=name, numeric=True) for name in names)),
         rows=tuple(made),
         sortable=True,
@@ -320,15 +330,16 @@ def _group_cell(row: Mapping[str, object] | None, metric: str) -> Cell:
     return number(value, f"{scale * value:.{digits}f}", below=(*filter(None, (interval,)), f"n {n:,}{share}"))  # type: ignore[operator, arg-type]
 
 
-def _group_figure(place: Place, own: Sequence[tuple[Standing, pl.DataFrame]], kind: str) -> list[Figure]:
+def _group_figure(place: Place, own: Sequence[tuple[Standing, pl.DataFrame]], title: str, name: str) -> list[Figure]:
     """Of the best model: a figure of all would tell nothing apart."""
     one, rows = own[0]
     if not figures.can_draw() or rows.is_empty():
         return []
+    # Of several rules the first: the others are in the tables.
     rows = rows.filter(pl.col("vote_rule").eq_missing(rows["vote_rule"][0]))
-    draw = figures.agreement if kind == "agreement" else figures.groups
-    title = f"{one.model}, {one.training}: {GROUPS[kind].lower()}, every prompt"
-    return [_figure(f"{place.board_id}-{kind}", title, partial(draw, rows, title=title))]
+    draw = figures.agreement if name == "agreement" else figures.groups
+    title = f"{one.model}, {one.training}: {title.lower()}, every prompt"
+    return [_figure(f"{place.board_id}-{name}", title, partial(draw, rows, title=title))]
 
 
 def _figure(name: str, title: str, draw: "partial[list[Path]]") -> Figure:
@@ -399,8 +410,10 @@ def _distributions(place: Place, standings: Sequence[Standing], by_run: Mapping[
             continue
         names = by_run[one.run_id].run.manifest.label_names
         title = f"{one.model}, {one.training}: mean distributions beside the truth"
+        # Each true label by itself would be a panel of its own: slow to draw, and large where labels are many.
+        whole = own.filter(pl.col("group") == "all")
         drawing = (
-            [_figure(f"{place.board_id}-distributions", title, partial(figures.distributions, own, title=title))]
+            [_figure(f"{place.board_id}-distributions", title, partial(figures.distributions, whole, title=title))]
             if figures.can_draw()
             else []
         )

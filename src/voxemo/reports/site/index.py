@@ -317,7 +317,7 @@ def _published_heads(metrics: Sequence[str], group: str) -> list[Head]:
     return [
         Head(text=text, numeric=True, group=f"published: {group}", published=True)
         for metric in metrics
-        for text in (TITLES[metric], "ours minus it")
+        for text in (TITLES[metric], "difference")
     ]
 
 

@@ -1,4 +1,4 @@
-"""The page of a run: the paper's disclosure checklist, where what is missing is shown as missing, and failed answers."""
+"""The page of a run: the paper's disclosure checklist, with what is missing shown as such, and its failed answers."""
 
 from voxemo.reports.disclosure import disclosure_sections
 from voxemo.reports.site.audit import RunAudit, failure_blocks
