@@ -10,6 +10,7 @@ only they hold; macro F1 then counts such a class as 0 and UA averages over fewe
 own interval. With weights every resample holds every class and label that the fold holds (decision 3).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -86,19 +87,38 @@ def resample_totals(statistics: FloatArray, *, resamples: int, rng: np.random.Ge
     Returns:
         Totals of each resample, shape (resamples, n_statistics); zeros when there is no unit.
     """
-    n_units = len(statistics)
     totals = np.zeros((resamples, statistics.shape[1]))
-    if n_units == 0:
+    if not len(statistics):
         return totals
-    shape = 1.0 if n_units >= _MANY_UNITS else max(1 - 2 / n_units, _LEAST_SHAPE)
     different, n_alike = _merge_alike(statistics)
-    block = max(1, _BLOCK_CELLS // len(different))
+    for rows, weights in resample_weights(n_alike, resamples=resamples, rng=rng):
+        totals[rows] = weights @ different
+    return totals
+
+
+def resample_weights(
+    n_alike: IntArray, *, resamples: int, rng: np.random.Generator
+) -> Iterator[tuple[slice, FloatArray]]:
+    """The weights of ``resample_totals``, a block of resamples at a time.
+
+    Args:
+        n_alike: how many units each column stands for, shape (n_columns,); 1 each where every unit has its own.
+        resamples: how many.
+        rng: source of the weights.
+
+    Yields:
+        Which resamples, and their weights, shape (n_resamples, n_columns); each row sums to the number of units.
+    """
+    n_units = int(n_alike.sum())
+    if not n_units:
+        return
+    shape = 1.0 if n_units >= _MANY_UNITS else max(1 - 2 / n_units, _LEAST_SHAPE)
+    block = max(1, _BLOCK_CELLS // len(n_alike))
     for start in range(0, resamples, block):
         # A sum of k gamma variables of one shape is a gamma variable of k times that shape: one draw for k alike units.
-        weights = rng.standard_gamma(n_alike * shape, size=(min(block, resamples - start), len(different)))
+        weights = rng.standard_gamma(n_alike * shape, size=(min(block, resamples - start), len(n_alike)))
         weights *= n_units / weights.sum(axis=1, keepdims=True)
-        totals[start : start + block] = weights @ different
-    return totals
+        yield slice(start, start + len(weights)), weights
 
 
 def _merge_alike(statistics: FloatArray) -> tuple[FloatArray, IntArray]:

@@ -3,8 +3,11 @@
 A table has a row per true label and a column per predicted label, and a last column for failed answers. Every metric
 takes tables of shape (..., n_labels, n_labels + 1) and returns shape (...), or (..., n_labels) for one value per class:
 the leading axes can be folds, speakers or bootstrap resamples. Cells may be fractions (an expectation is a table too).
-An empty table has no score: every metric is NaN there.
+An empty table has no score: every metric is NaN there. The metrics take the margins of tables as well.
 """
+
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,6 +16,21 @@ from voxemo.scoring.arrays import FloatArray, IntArray, mean_of_defined, ratio
 
 FAILED = -1
 """A predicted label that stands for an answer without a usable label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Margins:
+    """What every metric here reads from tables, each of shape (..., n_labels); far smaller than the tables."""
+
+    hits: FloatArray
+    """Correct answers per class."""
+    true: FloatArray
+    """Utterances per true class."""
+    predicted: FloatArray
+    """Answers per predicted class; failed answers predict none."""
+
+
+Confusions: TypeAlias = FloatArray | Margins
 
 
 def group_confusions(
@@ -91,32 +109,38 @@ def apply_failure_policy(confusions: FloatArray, policy: FailurePolicy) -> Float
     return settled
 
 
-def _hits(confusions: FloatArray) -> FloatArray:
+def _hits(confusions: Confusions) -> FloatArray:
     """Correct answers per class, shape (..., n_labels)."""
+    if isinstance(confusions, Margins):
+        return confusions.hits
     return np.diagonal(confusions[..., :-1], axis1=-2, axis2=-1)
 
 
-def _true(confusions: FloatArray) -> FloatArray:
+def _true(confusions: Confusions) -> FloatArray:
     """Utterances per true class, shape (..., n_labels)."""
+    if isinstance(confusions, Margins):
+        return confusions.true
     return np.asarray(confusions.sum(axis=-1))
 
 
-def _predicted(confusions: FloatArray) -> FloatArray:
+def _predicted(confusions: Confusions) -> FloatArray:
     """Answers per predicted class, shape (..., n_labels); failed answers predict none."""
+    if isinstance(confusions, Margins):
+        return confusions.predicted
     return np.asarray(confusions[..., :-1].sum(axis=-2))
 
 
-def weighted_accuracy(confusions: FloatArray) -> FloatArray:
+def weighted_accuracy(confusions: Confusions) -> FloatArray:
     """Share of all utterances that got the right label (WA, overall accuracy), 0 to 1."""
     return ratio(_hits(confusions).sum(axis=-1), _true(confusions).sum(axis=-1))
 
 
-def unweighted_accuracy(confusions: FloatArray) -> FloatArray:
+def unweighted_accuracy(confusions: Confusions) -> FloatArray:
     """Mean of the classes' recalls (UA, balanced accuracy), 0 to 1; a class absent from the truth is left out."""
     return mean_of_defined(recall(confusions), axis=-1)
 
 
-def micro_f1(confusions: FloatArray) -> FloatArray:
+def micro_f1(confusions: Confusions) -> FloatArray:
     """F1 of the hits, false alarms and misses summed over classes, 0 to 1.
 
     A failed answer is a miss and no false alarm, so this is above weighted accuracy where answers fail.
@@ -125,22 +149,22 @@ def micro_f1(confusions: FloatArray) -> FloatArray:
     return ratio(2 * hits.sum(axis=-1), true.sum(axis=-1) + predicted.sum(axis=-1))
 
 
-def macro_f1(confusions: FloatArray) -> FloatArray:
+def macro_f1(confusions: Confusions) -> FloatArray:
     """Mean F1 over every class of the label set, seen or not, 0 to 1."""
     return np.asarray(f1(confusions).mean(axis=-1))
 
 
-def recall(confusions: FloatArray) -> FloatArray:
+def recall(confusions: Confusions) -> FloatArray:
     """Share of each class's utterances that got its label, shape (..., n_labels); NaN for a class without any."""
     return ratio(_hits(confusions), _true(confusions))
 
 
-def precision(confusions: FloatArray) -> FloatArray:
+def precision(confusions: Confusions) -> FloatArray:
     """Share of each label's answers that are right, shape (..., n_labels); NaN for a label that is never answered."""
     return ratio(_hits(confusions), _predicted(confusions))
 
 
-def f1(confusions: FloatArray) -> FloatArray:
+def f1(confusions: Confusions) -> FloatArray:
     """Harmonic mean of precision and recall per class, shape (..., n_labels).
 
     A class that is neither true nor predicted anywhere has 0, so that it keeps its place in the macro mean.
