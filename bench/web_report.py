@@ -2,9 +2,9 @@
 
 Run: python bench/web_report.py [--systems N] [--utterances N] [--keep FOLDER]
 
-Made up of the benchmark's own cards: every corpus gets speakers, labels, votes and the split that its card asks for, and
-one model answers all prompts by chance through the real steps. Further models are copies of that run's files under other
-names, with scores moved a little: pages read such files and nothing else.
+Made up of the benchmark's own cards: every corpus gets speakers, labels, votes and the split that its card asks for,
+and one model answers all prompts by chance through the real steps. Further models are copies of that run's files under
+other names, with scores moved a little: pages read such files and nothing else.
 """
 
 import argparse
@@ -211,9 +211,8 @@ def main() -> None:
         files = [path for path in (folder / "site").rglob("*") if path.is_file()]
         first = sum(path.stat().st_size for path in set(loaded_by(folder / "site" / "index.html")))
         largest = max((path for path in files if path.suffix == ".html"), key=lambda path: path.stat().st_size)
-        print(
-            f"{len(runs)} runs: {seconds:.1f} s, {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB"
-        )
+        size = sum(path.stat().st_size for path in files)
+        print(f"{len(runs)} runs: {seconds:.1f} s, {len(files)} files, {size / 1e6:.1f} MB")
         print(f"first page with what it loads: {first / 1e6:.2f} MB")
         print(f"largest page: {largest.name}, {largest.stat().st_size / 1e6:.2f} MB")
 

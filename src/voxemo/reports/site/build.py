@@ -6,13 +6,14 @@ others. What the pages over all corpora need comes back as small values.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import voxemo
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError
+from voxemo.reports.ranking import Ranking, rankings
 from voxemo.reports.scoreboard import Board, FinishedRun, boards, read_runs
 from voxemo.reports.site.assets import assets
 from voxemo.reports.site.audit import RunAudit, audit_page
@@ -22,11 +23,13 @@ from voxemo.reports.site.evidence import RunEvidence, read_evidence
 from voxemo.reports.site.index import index_page
 from voxemo.reports.site.model import model_page
 from voxemo.reports.site.parts import Page, anchor_name
+from voxemo.reports.site.ranks import ranking_blocks, tied_on
 from voxemo.reports.site.render import check_templates, render
 from voxemo.reports.site.run import run_page, runs_page
 from voxemo.reports.site.standings import Place, Standing, place_of, standings, training_data
 from voxemo.reports.site.transfer import TransferRun, transfer_page, transfer_run
 from voxemo.store.files import remove, write_json, write_text
+from voxemo.store.layout import RunPaths
 
 MARKER = "voxemo-site.json"
 """Says that a folder is a site of ours, which may be written over."""
@@ -89,6 +92,9 @@ class CorpusPart:
     written: frozenset[str] = frozenset()
     """Files, relative to the site's folder."""
     skipped: tuple[str, ...] = ()
+    boards: tuple[Board, ...] = ()
+    runs: tuple[FinishedRun, ...] = ()
+    """Without their scores."""
 
 
 def build_site(
@@ -209,7 +215,7 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
     made = boards(runs, reading=options.reading, policy=options.policy, with_published=options.published)
     places = board_places(made, runs)
     found = [one for board, place in zip(made, places, strict=True) for one in standings(board, runs, place)]
-    tied: dict[str, Tied] = {}
+    tied = {place.board_id: tied_on(board, runs) for board, place in zip(made, places, strict=True)}
     pages = [corpus_page(made, places, found, evidence, tied=tied), *(run_page(one) for one in evidence)]
     return CorpusPart(
         standings=tuple(one for one in found if one.place.audio_condition == "clean"),
@@ -221,6 +227,9 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
         checks={one.run_id: one.checks["hearing"] for one in evidence if "hearing" in one.checks},
         written=frozenset(_write_pages(out, pages, _colophon(options))),
         skipped=tuple(skipped),
+        boards=tuple(made),
+        # Their scores stay behind: to rank systems needs the counts by speaker, which lie in a file of their own.
+        runs=tuple(replace(run, scores=run.scores.clear()) for run in runs),
     )
 
 
@@ -279,12 +288,24 @@ def overall_pages(parts: Sequence[CorpusPart], options: SiteOptions) -> list[Pag
         for name, card in sorted(cards.items())
     ]
     return [
-        index_page(found, tied=tied, ranking=(), notes=_notes(found, options)),
+        index_page(found, tied=tied, ranking=ranking_blocks(_rankings(parts)), notes=_notes(found, options)),
         *models,
         transfer_page([one for part in parts for one in part.transfers]),
         audit_page(audits),
         runs_page(audits),
     ]
+
+
+def _rankings(parts: Sequence[CorpusPart]) -> list[Ranking]:
+    """Over the runs that have counts by speaker; those of an older version have none, and their pages say so."""
+    counted = [run for part in parts for run in part.runs if RunPaths(run.path).unit_counts.is_file()]
+    names = {run.manifest.run_id for run in counted}
+    made = [
+        replace(board, entries=tuple(entry for entry in board.entries if entry.kind != "run" or entry.run_id in names))
+        for part in parts
+        for board in part.boards
+    ]
+    return rankings(made, counted)
 
 
 def _notes(found: Sequence[Standing], options: SiteOptions) -> list[str]:
@@ -298,7 +319,7 @@ def _notes(found: Sequence[Standing], options: SiteOptions) -> list[str]:
         notes.append(f"{len(partial)} runs are partial; they are marked, and not ranked.")
     synthetic = sorted({one.place.corpus_name for one in found if one.place.synthetic})
     if synthetic:
-        notes.append(f"{', '.join(synthetic)}: shows how the benchmark works, and is never ranked.")
+        notes.append(f"{', '.join(synthetic)}: shows how the benchmark works, and is never ranked beside real corpora.")
     return notes
 
 

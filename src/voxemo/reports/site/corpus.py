@@ -79,7 +79,10 @@ def corpus_page(
     blocks: list[Block] = []
     if card.synthetic:
         blocks.append(
-            Paragraph(text="Synthetic speech: shows how the benchmark works, and is never ranked.", warning=True)
+            Paragraph(
+                text="Synthetic speech: shows how the benchmark works, and is never ranked beside real corpora.",
+                warning=True,
+            )
         )
     if to_do:
         blocks += [
