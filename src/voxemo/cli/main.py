@@ -16,6 +16,7 @@ from voxemo.cli import (
     check,
     compare,
     demo,
+    disclose,
     doctor,
     download,
     infer,
@@ -77,6 +78,7 @@ app.command("report")(report.report)
 app.command("run")(run_verb.run)
 app.command("transfer")(transfer.transfer)
 app.command("compare")(compare.compare)
+app.command("disclose")(disclose.disclose)
 app.command("demo")(demo.demo)
 app.add_typer(train.app, name="train")
 app.add_typer(doctor.app, name="doctor")

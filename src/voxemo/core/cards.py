@@ -1,8 +1,7 @@
 """The documents: corpus, model and prompt cards, the shared label table, and the run manifest.
 
 Schemas only. The facts are in ``catalog/``; nothing here opens a file. Every document is frozen and refuses fields that
-its schema does not name. ``SCHEMAS`` maps the names that ``voxemo show schema`` knows to (class, schema version); a
-change of a schema's meaning raises its version.
+its schema does not name. ``core.schemas`` publishes them as JSON Schema.
 """
 
 from collections.abc import Sequence
@@ -555,28 +554,3 @@ class RunManifest(Document):
     ``audio.truncated`` and ``audio.padded`` where the model card's policy applied."""
     deviations: tuple[Text, ...] = ()
     """Whatever differs from the standard protocol."""
-
-
-SCHEMAS: dict[str, tuple[type[Document], str]] = {
-    "corpus": (CorpusCard, "1"),
-    "model": (ModelCard, "1"),
-    "template": (PromptTemplate, "1"),
-    "prompt": (PromptVariant, "1"),
-    "labels": (LabelTable, "1"),
-    "manifest": (RunManifest, "1"),
-}
-
-
-def json_schema(name: str) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a document, with its versioned id.
-
-    Raises:
-        KeyError: no schema of that name; see ``SCHEMAS``.
-    """
-    document, version = SCHEMAS[name]
-    schema = document.model_json_schema()
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:voxemo:schema:{name}:{version}",
-        **schema,
-    }

@@ -97,7 +97,7 @@ class DuplicateName(VoxEmoError):
 class CardError(VoxEmoError, ValueError):
     """A card that does not say what its schema asks for."""
 
-    SCHEMA = "`voxemo show schema corpus` (or model, prompt, template) prints what a card must say."
+    SCHEMA = "`voxemo show schema corpus` (or model, prompt, template, disclosure) prints what it must say."
 
     def __init__(self, place: str, problems: Sequence[str], *, hint: str = SCHEMA) -> None:
         super().__init__(f"The card {place} cannot be used: {'; '.join(problems)}. {hint}".strip())

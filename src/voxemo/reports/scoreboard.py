@@ -170,7 +170,7 @@ class FinishedRun:
     @property
     def scorer_version(self) -> str:
         """Version of the formulas that gave the scores."""
-        return ", ".join(sorted(self.scores["scorer_version"].unique()))
+        return scorer_version(self.scores)
 
     @property
     def n_scored(self) -> int:
@@ -185,6 +185,11 @@ class FinishedRun:
         if missing:
             reasons.append(f"{missing} of {self.manifest.counts['planned']} requests unanswered")
         return "; ".join(reasons) or None
+
+
+def scorer_version(scores: pl.DataFrame) -> str:
+    """Version of the formulas that gave scores."""
+    return ", ".join(sorted(scores["scorer_version"].unique()))
 
 
 def read_runs(

@@ -11,7 +11,7 @@ from textwrap import fill
 from typing import Any, Literal, TypeAlias
 
 from voxemo.core.errors import MissingDependency
-from voxemo.reports.escape import for_figure
+from voxemo.core.escape import for_figure
 from voxemo.store.files import write_atomically
 
 Kind: TypeAlias = Literal["svg", "png", "pdf"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from voxemo.core.escape import for_figure
 from voxemo.core.types import CORRECTED, ENSEMBLE, LIKELIHOOD, MEAN_DISTRIBUTION, REFERENCE
-from voxemo.reports.escape import for_figure
 from voxemo.reports.figures.canvas import BLUE, INK, KINDS, MUTED, Kind, save, set_title, sheet
 from voxemo.reports.figures.series import add_legend, draw_bars, looks, rule_off, said, shift, system_title
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from voxemo.reports.escape import for_figure
+from voxemo.core.escape import for_figure
 from voxemo.reports.figures.canvas import KINDS, Kind, save, set_title, sheet
 from voxemo.reports.figures.prompts import METRIC_TITLES
 from voxemo.reports.figures.series import Look, add_legend, draw_points, looks, rule_off, said, shift, system_title

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from voxemo.core.escape import for_figure
 from voxemo.reports.classes import FAILED
-from voxemo.reports.escape import for_figure
 from voxemo.reports.figures.canvas import CELL, INK, KINDS, PAPER, Kind, check_drawing, save, set_title, sheet
 from voxemo.reports.transfer import TransferCell, sources_of, targets_of
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from voxemo.reports.escape import for_figure
+from voxemo.core.escape import for_figure
 from voxemo.reports.figures.canvas import INK, KINDS, RULE, Kind, save, set_title, sheet
 from voxemo.reports.figures.series import add_legend, draw_bars, draw_points, looks, marks, rule_off, said, shift
 from voxemo.reports.scoreboard import prompt_title

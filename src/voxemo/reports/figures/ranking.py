@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from voxemo.reports.escape import for_figure
+from voxemo.core.escape import for_figure
 from voxemo.reports.figures.canvas import BLUE, KINDS, RULE, Kind, check_drawing, save, set_title, sheet
 
 

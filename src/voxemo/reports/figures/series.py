@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from voxemo.core.escape import for_figure
 from voxemo.core.types import REFERENCE
-from voxemo.reports.escape import for_figure
 from voxemo.reports.figures.canvas import BLUE, GREEN, INK, ORANGE, PURPLE, RULE
 from voxemo.reports.scoreboard import REFERENCE_NAMES, prompt_title
 

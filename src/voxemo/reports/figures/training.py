@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from voxemo.reports.escape import for_figure
+from voxemo.core.escape import for_figure
 from voxemo.reports.figures.canvas import BLUE, INK, KINDS, MUTED, ORANGE, Kind, check_drawing, save, set_title, sheet
 from voxemo.reports.figures.series import add_legend, looks, marks, rule_off, said
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxemo.core.errors import MissingDependency
-from voxemo.reports.escape import visible
+from voxemo.core.escape import visible
 from voxemo.reports.site.parts import MARKS, Page
 
 if TYPE_CHECKING:
