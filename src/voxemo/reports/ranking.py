@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from voxemo.catalog import lookup
+from voxemo.core.cards import CorpusCard
 from voxemo.core.types import CORRECTED, ENSEMBLE, LIKELIHOOD
 from voxemo.reports.scoreboard import Board, Entry, FinishedRun
 from voxemo.reports.told_apart import read_system_counts
@@ -88,10 +89,8 @@ def rankings(
 ) -> list[Ranking]:
     """Rank systems over real corpora and, apart from them, over synthetic ones.
 
-    The evaluation splits are all (corpus, test partition) pairs of the boards with clean audio, the corpus's own gold
-    labels and its whole label set. Where a corpus of the benchmark is among them, others are not. Of several boards of
-    one pair, as for two ways of splitting a corpus, the one with most systems counts. A system that lacks one of the
-    splits has no rank.
+    The evaluation splits are those of ``evaluation_boards``; where a corpus of the paper is among them, real corpora
+    that are not the paper's are left out. A system that lacks one of the splits has no rank.
 
     Intervals are about the speakers of the test parts: those of each corpus are resampled, all systems with the same
     weights, around its score, while the corpora stay as they are. Ranks are counted in the same resamples.
@@ -99,7 +98,7 @@ def rankings(
     Args:
         boards: of ``scoreboard.boards(runs)``, strict reading, failed answers wrong.
         runs: the runs that the boards were made of.
-        splits: the evaluation splits as (corpus, partition), where not all of the boards are meant.
+        splits: the evaluation splits of real corpora as (corpus, partition), where not all of them are meant.
         resamples: bootstrap resamples.
         seed: of the bootstrap; same inputs, same bytes.
 
@@ -110,23 +109,37 @@ def rankings(
         RunError: a run was scored before counts by speaker were kept.
     """
     by_id = {run.manifest.run_id: run for run in runs}
-    wanted = None if splits is None else set(splits)
-    places = _evaluation_splits(boards, by_id, wanted)
+    places = evaluation_boards(boards, runs)
+    if splits is None:
+        of_paper = {place for place, board in places.items() if _card(board, by_id).paper is not None}
+        wanted = {place for place in places if place in of_paper or not of_paper}
+    else:
+        wanted = set(splits)
     made = []
     for synthetic in (False, True):
-        chosen = {place: board for place, (board, is_synthetic) in places.items() if is_synthetic == synthetic}
+        chosen = {
+            place: board
+            for place, board in places.items()
+            if (synthetic or place in wanted) and _card(board, by_id).synthetic == synthetic
+        }
         if chosen:
             made.append(_ranking(chosen, by_id, synthetic=synthetic, resamples=resamples, seed=seed))
     return made
 
 
-def _evaluation_splits(
-    boards: Sequence[Board], by_id: Mapping[str, FinishedRun], wanted: set[tuple[str, str]] | None
-) -> dict[tuple[str, str], tuple[Board, bool]]:
-    """Corpus and partition to the board that counts, and whether its corpus is synthetic."""
-    found: dict[tuple[str, str], tuple[Board, bool]] = {}
-    of_paper = set()
-    for board in boards:
+def evaluation_boards(boards: Sequence[Board], runs: Sequence[FinishedRun]) -> dict[tuple[str, str], Board]:
+    """The board of hard labels that counts for each (corpus, test partition), sorted.
+
+    Strict reading, failed answers wrong, clean audio, the corpus's own gold labels and its whole label set. Of several
+    such boards, as for two ways of splitting a corpus, the one with most systems; the first of equals.
+
+    Args:
+        boards: of ``scoreboard.boards(runs)``.
+        runs: the runs that the boards were made of.
+    """
+    by_id = {run.manifest.run_id: run for run in runs}
+    found: dict[tuple[str, str], Board] = {}
+    for board in sorted(boards, key=lambda board: (board.corpus_id, board.partition, board.split_id)):
         counted = (board.vote_rule, board.reading, board.failure_policy, board.audio_condition)
         members = _systems(board, by_id)
         if counted != (None, "strict", "wrong", "clean") or not members:
@@ -136,16 +149,14 @@ def _evaluation_splits(
         if (manifest.label_source, manifest.label_names) != (card.gold, card.labels.names):
             continue
         place = (board.corpus_id, board.partition)
-        if wanted is not None and place not in wanted:
-            continue
-        if card.paper is not None:
-            of_paper.add(place)
-        other = found.get(place)
-        if other is None or len(members) > len(_systems(other[0], by_id)):
-            found[place] = (board, card.synthetic)
-    if wanted is None and of_paper:
-        found = {place: one for place, one in found.items() if place in of_paper or one[1]}
-    return dict(sorted(found.items()))
+        if place not in found or len(members) > len(_systems(found[place], by_id)):
+            found[place] = board
+    return found
+
+
+def _card(board: Board, by_id: Mapping[str, FinishedRun]) -> CorpusCard:
+    run_id = next(entry.run_id for entry in board.entries if entry.kind == "run")
+    return by_id[str(run_id)].manifest.corpus_card
 
 
 def _systems(board: Board, by_id: Mapping[str, FinishedRun]) -> dict[System, list[Entry]]:

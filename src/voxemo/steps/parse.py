@@ -14,8 +14,9 @@ from voxemo.parsing.hard import parse_hard
 from voxemo.parsing.likelihood import read_likelihoods
 from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.parsing.soft import parse_distribution
+from voxemo.steps.failures import failure_report
 from voxemo.steps.plan import check_plan, label_table_version
-from voxemo.store.files import remove
+from voxemo.store.files import remove, write_json
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import write_manifest
@@ -60,7 +61,7 @@ def read_systems(
 
 
 def parse_run(run: Path) -> ParseResult:
-    """Read every answer of a run by both readings, and write ``predictions.parquet`` and the manifest's counts.
+    """Read every answer of a run by both readings; write ``predictions.parquet``, ``failures.json`` and the counts.
 
     Raises:
         RunError: the plan was changed.
@@ -105,6 +106,7 @@ def parse_run(run: Path) -> ParseResult:
     table = frame(rows(), PREDICTIONS)
     handled = Counter(r.audio_handling for r in journal.responses.values() if r.audio_handling is not None)
     write_table(paths.predictions, table, PREDICTIONS)
+    write_json(paths.failures, failure_report(table, journal.responses))
     totals = {
         "planned": requests.height,
         "answered": table["request_id"].n_unique(),
