@@ -41,11 +41,11 @@ def quick_training() -> Iterator[None]:
     """One thread, as the processes that tests start have; and short answers, which random weights never end."""
     import torch
 
-    from voxemo.steps import fine_tune
+    from voxemo.steps import fold_training
 
-    threads, tokens = torch.get_num_threads(), fine_tune.VALIDATION_TOKENS
+    threads, tokens = torch.get_num_threads(), fold_training.VALIDATION_TOKENS
     torch.set_num_threads(1)
-    fine_tune.VALIDATION_TOKENS = 4
+    fold_training.VALIDATION_TOKENS = 4
     yield
     torch.set_num_threads(threads)
-    fine_tune.VALIDATION_TOKENS = tokens
+    fold_training.VALIDATION_TOKENS = tokens

@@ -7,12 +7,15 @@ import pytest
 from toy import answered, planned
 from voxemo.catalog import lookup
 from voxemo.steps.estimate import estimate, measured_rates
+from voxemo.steps.mixtures import Training
 from voxemo.steps.plan import PlanOptions
 from voxemo.steps.study import Study, only_prepared, read_study
 from voxemo.steps.study_run import StudyRun
 from voxemo.store.files import read_json, write_json
-from voxemo.store.layout import RunPaths, Workspace
+from voxemo.store.layout import TRAINING_PACE, RunPaths, Workspace
 from voxemo.store.manifest import read_manifest
+from voxemo.store.workspace import read_split
+from voxemo.training.lora import LoraRecipe
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,26 @@ def test_the_last_measured_rate_gives_the_hours(workspace: Workspace) -> None:
     (one,) = estimate(workspace, run.parent, [StudyRun(corpus="toy", model="scripted")]).runs
     assert one.n_requests is not None
     assert one.gpu_h == pytest.approx(one.n_requests / 4 / 3600)
+
+
+def test_hours_of_trainings_follow_from_the_last_one_that_ended(workspace: Workspace) -> None:
+    training = Training(model="voxemo-tiny", source="toy", recipe=LoraRecipe(n_epochs=3))
+    study = [StudyRun(corpus="toy", model="voxemo-tiny", training=training)]
+    unmeasured = estimate(workspace, Path("none"), study)
+    folder = workspace.model_folder("earlier", "toy", "protocol", "1")
+    pace = {"base_model_id": "voxemo-tiny", "device": "cuda", "dtype": "bfloat16", "n_processes": 2}
+    for fold_id, ended, rate in (("1", "2026-01-02", 4.0), ("2", "2026-01-01", 9.0)):
+        path = folder.with_name(f"fold-{fold_id}") / TRAINING_PACE
+        path.parent.mkdir(parents=True)
+        write_json(path, {**pace, "ended_utc": ended, "utterances_per_s": rate})
+
+    found = estimate(workspace, Path("none"), study)
+    split, _ = read_split(workspace, "toy", "protocol")
+
+    assert [one.n_learned for one in found.trainings] == [3 * len(fold.partitions["train"]) for fold in split.folds]
+    assert found.training_rates == {"voxemo-tiny": (4.0, "2 x cuda, bfloat16")}
+    assert [one.gpu_h for one in found.trainings] == [one.n_learned / 4 / 3600 for one in found.trainings]  # type: ignore[operator]
+    assert {one.gpu_h for one in unmeasured.trainings} == {None}
 
 
 def test_what_is_left_of_a_study_has_no_corpus_that_is_missing() -> None:

@@ -25,12 +25,14 @@ from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError, TrainingError, UnknownName
 from voxemo.core.types import Generation
 from voxemo.steps import fine_tune as step
+from voxemo.steps import fold_training
 from voxemo.steps.fine_tune import Machine, TuneResult, fine_tune
 from voxemo.steps.merge import merge_model
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.run import finish_run
 from voxemo.steps.split import split_corpus
-from voxemo.store.layout import MODEL_CARD, RunPaths, Workspace
+from voxemo.store.files import read_json
+from voxemo.store.layout import MODEL_CARD, TRAINING_PACE, RunPaths, Workspace
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import SCORES, read_table
 from voxemo.training.adapters import WEIGHTS_FILE
@@ -140,7 +142,12 @@ def test_the_folder_holds_best_and_last_the_curve_and_no_checkpoint(trained: Tra
         "last",
         "losses.csv",
         MODEL_CARD,
+        TRAINING_PACE,
     ]
+    pace = read_json(trained.folder / TRAINING_PACE)
+    assert pace["n_utterances"] == trained.card.training.recipe["n_steps"] * RECIPE.batch_size  # type: ignore[union-attr]
+    assert pace["base_model_id"] == "tiny-qwen2-audio"
+    assert pace["seconds"] > 0
     rows = list(csv.DictReader((trained.folder / "curve.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["valid_loss"]) < float(rows[0]["valid_loss"])
@@ -188,7 +195,7 @@ def test_clips_are_heard_once_for_all_folds_and_trainings(
     heard: list[int] = []
     plain = step.Hearing.embed
     monkeypatch.setattr(step.Hearing, "embed", lambda self, clips: heard.append(len(clips)) or plain(self, clips))
-    monkeypatch.setattr(step, "_validator", lambda *given: None)
+    monkeypatch.setattr(fold_training, "_validator", lambda *given: None)
     one_epoch = LoraRecipe(rank=4, alpha=8, learning_rate=1e-2, n_epochs=1, batch_size=32)
     tune(after, base_card, name="other", recipe=one_epoch, seed=4)
 
@@ -321,7 +328,7 @@ def test_a_training_that_dies_while_it_writes_its_results_has_them_the_next_time
         raise OSError
 
     with monkeypatch.context() as patched:
-        patched.setattr(step, dies_in, die)
+        patched.setattr(fold_training, dies_in, die)
         with pytest.raises(OSError, match=r"^$"):
             tune(after, base_card, name="died")
     result = tune(after, base_card, name="died")

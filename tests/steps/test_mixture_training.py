@@ -1,20 +1,29 @@
 """Training on several corpora at once, with tiny checkpoints."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load, load_file
 
 from transfer_world import small_world, tiny_base
+from voxemo.catalog import lookup
 from voxemo.core.errors import RunError, TrainingError
 from voxemo.steps.fine_tune import Machine, TuneResult, fine_tune, fine_tune_mixture
-from voxemo.steps.mixtures import Mixture, Source
+from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Mixture, Source
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.split import split_corpus
-from voxemo.store.layout import Workspace
+from voxemo.store.files import read_json
+from voxemo.store.layout import MODEL_CARD, TRAINING_PACE, Workspace
 from voxemo.training.adapters import WEIGHTS_FILE
 from voxemo.training.loop import Pace
 from voxemo.training.lora import LoraRecipe
+from voxemo.training.state import Epoch
 
 RECIPE = LoraRecipe(rank=2, alpha=4, learning_rate=1e-2, n_epochs=2, batch_size=8)
 
@@ -24,11 +33,12 @@ class World:
     workspace: Workspace
     base: Path
 
-    def mixed(self, *sources: Source, name: str = "mixed") -> TuneResult:
+    def mixed(self, *sources: Source, name: str = "mixed", **given: Any) -> TuneResult:
         mixture = Mixture(mixture_id="several", sources=sources)
         machine = Machine(device="cpu", pace=Pace(micro_batch_size=8))
-        given = {"model": str(self.base), "name": name, "recipe": RECIPE, "machine": machine}
-        return fine_tune_mixture(self.workspace, mixture, **given)  # type: ignore[arg-type]
+        return fine_tune_mixture(
+            self.workspace, mixture, model=str(self.base), name=name, recipe=RECIPE, machine=machine, **given
+        )
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +87,68 @@ def test_other_weights_are_another_training_under_one_name(world: World) -> None
     assert world.mixed(Source(corpus="north"), Source(corpus="south"), name="again").epochs == {}
     with pytest.raises(TrainingError, match="trained on fold 1 of several otherwise before"):
         world.mixed(Source(corpus="north", weight=2.0), Source(corpus="south", weight=1.0), name="again")
+
+
+WEIGHED = (Source(corpus="north", weight=2.0), Source(corpus="south", weight=1.0))
+
+
+def test_an_interrupted_mixture_goes_on_to_the_same_bits(world: World) -> None:
+    def interrupt(fold_id: str, epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.mixed(*WEIGHED, name="interrupted", on_epoch=interrupt)
+    resumed = world.mixed(*WEIGHED, name="interrupted")
+    whole = world.mixed(*WEIGHED, name="whole")
+
+    assert weights(resumed) == weights(whole)
+    learned = [read_json(next(iter(one.folders.values())) / TRAINING_PACE)["n_utterances"] for one in (resumed, whole)]
+    assert learned[0] == learned[1] / 2
+
+
+# As a user's script would start it; `voxemo transfer` trains in one process.
+TOGETHER = """
+import sys
+from pathlib import Path
+from voxemo.steps.fine_tune import Machine, fine_tune_mixture
+from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Mixture, Source
+from voxemo.store.files import read_json
+from voxemo.store.layout import MODEL_CARD, TRAINING_PACE, Workspace
+from voxemo.training.loop import Pace
+from voxemo.training.lora import LoraRecipe
+from voxemo.training.state import Epoch
+
+sources = (Source(corpus="north", weight=2.0), Source(corpus="south", weight=1.0))
+recipe = LoraRecipe(rank=2, alpha=4, learning_rate=1e-2, n_epochs=2, batch_size=8)
+fine_tune_mixture(
+    Workspace(Path(sys.argv[1])), Mixture(mixture_id="several", sources=sources), model=sys.argv[2], name="both",
+    recipe=recipe, machine=Machine(device="cpu", pace=Pace(micro_batch_size=8)),
+)
+"""
+
+
+def test_two_processes_learn_of_a_mixture_what_one_does(world: World, tmp_path: Path) -> None:
+    alone = world.mixed(*WEIGHED, name="alone-of-two")
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, str(script), str(world.workspace.root), str(world.base)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = world.workspace.model_folder("both", "several", MIXED, MIXED_FOLD)
+    card = lookup.model_card(str(folder / MODEL_CARD))
+    one, two = load(weights(alone)), load_file(folder / "last" / WEIGHTS_FILE)
+
+    assert card.training is not None
+    assert card.training.recipe["n_processes"] == 2
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=2e-4, rtol=2e-3)
 
 
 def test_a_mixture_is_not_asked_about_a_corpus_that_it_holds(world: World, tmp_path: Path) -> None:

@@ -205,7 +205,8 @@ def show_estimate(workspace: "Workspace", runs: Path, study: "Study", *, as_json
     if as_json:
         emit(
             {"runs": [_for_programs(one) for one in found.runs], "n_trainings": found.n_trainings}
-            | {"missing": found.missing, "rates": found.rates}
+            | {"trainings": found.trainings, "missing": found.missing}
+            | {"rates": found.rates, "training_rates": found.training_rates}
         )
         return
     screen = console()
@@ -245,11 +246,28 @@ def estimate_rows(found: "StudyEstimate") -> list[list[str]]:
     return rows
 
 
+def _training_lines(found: "StudyEstimate") -> list[str]:
+    """Adapters to train, what is known of their size, and their hours where a rate was measured."""
+    known = [one.n_learned for one in found.trainings if one.n_learned is not None]
+    line = f"  {found.n_trainings} adapters to train"
+    if known:
+        line += f", {sum(known):,} utterances to learn in {len(known)} of them, epochs counted"
+    hours = [one.gpu_h for one in found.trainings if one.gpu_h is not None]
+    if hours:
+        line += f": {sum(hours):.2f} hours for {len(hours)}"
+    lines = [f"{line}."]
+    lines += [
+        f"  {model}: {rate:g} utterances/s learned when last measured ({device})."
+        for model, (rate, device) in found.training_rates.items()
+    ]
+    if not found.training_rates:
+        lines.append("  No training was measured yet: its hours are known once one has ended in this workspace.")
+    return lines
+
+
 def estimate_lines(found: "StudyEstimate") -> list[str]:
     """What must be known of an estimate, and what is missing."""
-    lines = [
-        f"  {found.n_trainings} adapters to train; how long trainings took is not kept, so their hours are not in it."
-    ]
+    lines = _training_lines(found) if found.trainings else []
     lines += [
         f"  {model}: {rate:g} requests/s when last measured ({device})."
         for model, (rate, device) in found.rates.items()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from voxemo.core.cards import CorpusCard, ModelCard
 from voxemo.core.errors import RunError, UnknownName
@@ -11,7 +12,7 @@ from voxemo.splits import policies
 from voxemo.splits.checks import is_test_partition
 from voxemo.steps.corpora import find_card
 from voxemo.steps.fold_models import find_model
-from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Training
+from voxemo.steps.mixtures import MIXED, MIXED_FOLD, Source, Training
 from voxemo.steps.plan import PlanOptions, eligible_utterances, planned_labels, planned_prompts
 from voxemo.steps.study import unprepared
 from voxemo.steps.study_run import StudyRun
@@ -55,12 +56,44 @@ class StudyEstimate:
     """What a study comes to."""
 
     runs: tuple[RunEstimate, ...]
-    n_trainings: int
+    trainings: tuple["TrainingEstimate", ...]
     """Adapters to train: one for each fold that is trained on; folds as far as cards tell."""
     missing: Mapping[str, str]
     """Corpus to what is missing and what its card tells about getting it."""
     rates: Mapping[str, tuple[float, str]]
     """Model to (requests per second, device) as last measured."""
+    training_rates: Mapping[str, tuple[float, str]]
+    """Model to (utterances learned per second, device) as last measured."""
+
+    @property
+    def n_trainings(self) -> int:
+        """Adapters to train."""
+        return len(self.trainings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingEstimate:
+    """What one adapter comes to."""
+
+    model: str
+    """Id of the base model."""
+    source: str
+    """The corpus, or the id of the mixture."""
+    fold_id: str
+    n_learned: int | None
+    """Utterances read in training, each epoch's counted; None where the split has not been made."""
+    gpu_h: float | None
+    """At the last measured rate of the base model; None where none was measured."""
+
+
+class _Adapter(NamedTuple):
+    """What tells the adapters of trainings apart; two trainings may share some."""
+
+    model: str
+    name: str | None
+    source: str
+    split_id: str
+    fold_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +117,7 @@ def estimate(workspace: Workspace, runs: Path, study: Sequence[StudyRun]) -> Stu
     Raises:
         UnknownName: a corpus, model or prompt that there is not.
     """
-    rates = measured_rates(runs)
+    rates, training_rates = measured_rates(runs), measured_training_rates(workspace)
     missing = unprepared(workspace, study)
     cards = {corpus: find_card(workspace, corpus) for corpus in missing}
     sizes: dict[tuple[str, str, PlanOptions], _Size] = {}
@@ -94,12 +127,19 @@ def estimate(workspace: Workspace, runs: Path, study: Sequence[StudyRun]) -> Stu
         if key not in sizes:
             sizes[key] = _size(workspace, one, prepared=one.corpus not in missing)
         estimates.append(_run_estimate(workspace, one, sizes[key], rates))
-    trainings = dict.fromkeys(one.training for one in study if one.training is not None)
+    adapters: dict[_Adapter, Training] = {}
+    for training in dict.fromkeys(one.training for one in study if one.training is not None):
+        for adapter in _adapters(workspace, training):
+            adapters.setdefault(adapter, training)
     return StudyEstimate(
         runs=tuple(estimates),
-        n_trainings=len({adapter for training in trainings for adapter in _adapters(workspace, training)}),
+        trainings=tuple(
+            _training_estimate(workspace, training, adapter, missing, training_rates)
+            for adapter, training in adapters.items()
+        ),
         missing={corpus: _what_is_missing(cards[corpus], reason) for corpus, reason in missing.items()},
         rates=rates,
+        training_rates=training_rates,
     )
 
 
@@ -185,14 +225,49 @@ def _size_of_card(card: CorpusCard, one: StudyRun) -> _Size:
     return _Size(n_utterances=n, audio_h=card.expected.hours, known_from="card")
 
 
-def _adapters(workspace: Workspace, training: Training) -> Iterator[tuple[str, str | None, str, str, str]]:
-    """What tells the adapters of a training apart; two trainings may share some."""
+def _adapters(workspace: Workspace, training: Training) -> Iterator["_Adapter"]:
     if not isinstance(training.source, str):
-        yield training.model, training.name, training.source.mixture_id, MIXED, MIXED_FOLD
+        yield _Adapter(training.model, training.name, training.source.mixture_id, MIXED, MIXED_FOLD)
         return
     n_folds = _n_folds(workspace, training.source, training.split_id) if training.every_fold else 1
     for fold_id in training.folds or map(str, range(1, n_folds + 1)):
-        yield training.model, training.name, training.source, training.split_id, fold_id
+        yield _Adapter(training.model, training.name, training.source, training.split_id, fold_id)
+
+
+def _training_estimate(
+    workspace: Workspace,
+    training: Training,
+    adapter: "_Adapter",
+    missing: Mapping[str, str],
+    rates: Mapping[str, tuple[float, str]],
+) -> TrainingEstimate:
+    sources: Sequence[Source] = (
+        (Source(corpus=training.source, split_id=training.split_id, fold_id=adapter.fold_id),)
+        if isinstance(training.source, str)
+        else training.source.sources
+    )
+    counts = [None if one.corpus in missing else _n_train(workspace, one) for one in sources]
+    known = [n for n in counts if n is not None]
+    n_learned = training.recipe.n_epochs * sum(known) if len(known) == len(counts) else None
+    model_id = find_model(workspace, training.model).model_id
+    rate = rates.get(model_id)
+    return TrainingEstimate(
+        model=model_id,
+        source=adapter.source,
+        fold_id=adapter.fold_id,
+        n_learned=n_learned,
+        gpu_h=None if n_learned is None or rate is None else n_learned / rate[0] / 3600,
+    )
+
+
+def _n_train(workspace: Workspace, source: Source) -> int | None:
+    """Utterances of the training part of a fold; with labels or a language chosen, at most so many are learned."""
+    card = find_card(workspace, source.corpus)
+    split = _split(workspace, card, read_prepared(workspace, card).benchmark, source.split_id)
+    if split is None:
+        return None
+    fold = next((fold for fold in split.folds if source.fold_id in (None, fold.fold_id)), None)
+    return None if fold is None else len(fold.partitions.get("train", ()))
 
 
 def _n_folds(workspace: Workspace, corpus: str, split_id: str) -> int:
@@ -227,6 +302,20 @@ def measured_rates(runs: Path) -> dict[str, tuple[float, str]]:
         if model not in last or started > last[model][0]:
             last[model] = (started, rate, device)
     return {model: (rate, device) for model, (_, rate, device) in sorted(last.items())}
+
+
+def measured_training_rates(workspace: Workspace) -> dict[str, tuple[float, str]]:
+    """The last measured utterances learned per second for each base model, with the device."""
+    last: dict[str, dict[str, Any]] = {}
+    for path in workspace.training_paces():
+        pace = read_json(path)
+        before = last.get(pace["base_model_id"])
+        if before is None or pace["ended_utc"] > before["ended_utc"]:
+            last[pace["base_model_id"]] = pace
+    return {
+        model: (pace["utterances_per_s"], f"{pace['n_processes']} x {pace['device']}, {pace['dtype']}")
+        for model, pace in sorted(last.items())
+    }
 
 
 def _records(runs: Path) -> Iterator[tuple[str, str, float, str]]:

@@ -66,6 +66,10 @@ class Workspace:
         """Names under which models were trained in this workspace."""
         return tuple(sorted({path.parents[3].name for path in self.root.glob(f"models/*/*/*/fold-*/{MODEL_CARD}")}))
 
+    def training_paces(self) -> tuple[Path, ...]:
+        """How fast each training in this workspace went."""
+        return tuple(sorted(self.root.glob(f"models/*/*/*/fold-*/{TRAINING_PACE}")))
+
     def embeddings(self, encoder_sha256: str) -> Path:
         """What a frozen audio tower gives of clips; derived, may be deleted."""
         return self.root / "embeddings" / encoder_sha256[:16]
@@ -76,6 +80,8 @@ class Workspace:
 
 
 MODEL_CARD = "model.json"
+TRAINING_PACE = "pace.json"
+"""How fast a training went on its machine; beside the card, and no part of it."""
 
 
 @dataclass(frozen=True, slots=True)
