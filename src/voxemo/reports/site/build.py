@@ -13,8 +13,10 @@ from typing import Any
 import voxemo
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError
+from voxemo.reports.analyses import measured
 from voxemo.reports.ranking import Ranking, rankings
 from voxemo.reports.scoreboard import Board, FinishedRun, boards, read_runs
+from voxemo.reports.site.analyses import analyses_page
 from voxemo.reports.site.assets import assets
 from voxemo.reports.site.audit import RunAudit, audit_page
 from voxemo.reports.site.cells import Tied
@@ -40,6 +42,7 @@ NAVIGATION = (
     ("Models", "index.html#models"),
     ("Corpora", "index.html#corpora"),
     ("Transfer", "transfer.html"),
+    ("Analyses", "analyses.html"),
     ("Audit", "audit.html"),
     ("Disclosure", "runs.html"),
 )
@@ -270,7 +273,7 @@ def audit_of(evidence: RunEvidence) -> RunAudit:
 
 
 def overall_pages(parts: Sequence[CorpusPart], options: SiteOptions) -> list[Page]:
-    """The pages that need every corpus: scoreboard, models, transfer, audit, runs."""
+    """The pages that need every corpus: scoreboard, models, transfer, analyses, audit, runs."""
     found = [one for part in parts for one in part.standings]
     deafened = [one for part in parts for one in part.deafened]
     tied = {board: runs for part in parts for board, runs in part.tied.items()}
@@ -291,9 +294,20 @@ def overall_pages(parts: Sequence[CorpusPart], options: SiteOptions) -> list[Pag
         index_page(found, tied=tied, ranking=ranking_blocks(_rankings(parts)), notes=_notes(found, options)),
         *models,
         transfer_page([one for part in parts for one in part.transfers]),
+        _analyses(parts),
         audit_page(audits),
         runs_page(audits),
     ]
+
+
+def _analyses(parts: Sequence[CorpusPart]) -> Page:
+    """Of real corpora, or of synthetic ones where there are no others."""
+    runs = [run for part in parts for run in part.runs]
+    made = [board for part in parts for board in part.boards]
+    cards = {run.manifest.corpus_card.corpus_id: run.manifest.corpus_card for run in runs}
+    scores = measured(made, runs)
+    synthetic = scores.is_empty()
+    return analyses_page(measured(made, runs, synthetic=True) if synthetic else scores, cards, synthetic=synthetic)
 
 
 def _rankings(parts: Sequence[CorpusPart]) -> list[Ranking]:

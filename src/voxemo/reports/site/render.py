@@ -44,7 +44,7 @@ def _shown(value: Any) -> Any:
     # Markup is a str too, and is what the macros have made of escaped text.
     if type(value) is not str or (value.isascii() and value.isprintable()):
         return value
-    return "\n".join(map(visible, value.split("\n")))
+    return visible(value, keep="\n\t")
 
 
 def address(href: str | None) -> str | None:

@@ -1,6 +1,8 @@
 """The page of a run: the paper's disclosure checklist, with what is missing shown as such, and its failed answers."""
 
-from voxemo.reports.disclosure import disclosure_sections
+from voxemo.core.disclosure import Point, checklist, contradictions, missing_points
+from voxemo.core.disclosure import Section as ChecklistSection
+from voxemo.reports.disclosure import disclosure
 from voxemo.reports.site.audit import RunAudit, failure_blocks
 from voxemo.reports.site.cells import SPEAKERS, corpus_path, model_path, run_path
 from voxemo.reports.site.evidence import RunEvidence
@@ -22,16 +24,13 @@ from voxemo.reports.site.parts import (
     word,
 )
 
-MISSING = ("not recorded", "not pinned", "not checked", "not parsed", "not scored", "unknown")
-"""What the disclosure says of a point that it should know and does not."""
-
 
 def run_page(evidence: RunEvidence) -> Page:
     """The page of one run."""
     run, manifest = evidence.run, evidence.run.manifest
     card = next(iter(manifest.model_cards.values()))
-    points = disclosure_sections(manifest, evidence.workers, evidence.checks, scorer_version=run.scorer_version)
-    missing = [f"{title}: {name}" for title, items in points for name, value in items if is_missing(value)]
+    document = disclosure(manifest, evidence.workers, evidence.checks, scored_by=run.scorer_version)
+    missing = missing_points(document)
     blocks: list[Block] = [
         Facts(
             items=(
@@ -40,13 +39,13 @@ def run_page(evidence: RunEvidence) -> Page:
                     "Corpus",
                     Cell(text=manifest.corpus_card.name, href=f"../{corpus_path(manifest.corpus_card.corpus_id)}"),
                 ),
-                ("Points missing", Cell(text="; ".join(missing), missing=True) if missing else word("none")),
+                ("Points missing", Cell(text=", ".join(missing), missing=True) if missing else word("none")),
             )
         )
     ]
     if run.partial:
         blocks.append(Paragraph(text=f"Partial run: {run.partial}.", warning=True))
-    checklist = tuple(_point_section(title, items) for title, items in points)
+    blocks += [Paragraph(text=f"Contradiction: {text}", warning=True) for text in contradictions(document)]
     prompts = tuple(
         Folded(
             summary=f"{prompt.variant_id}, {prompt.form} form (version {prompt.variant_version})",
@@ -60,33 +59,25 @@ def run_page(evidence: RunEvidence) -> Page:
         lead="What this run is, point by point, as the paper asks to disclose it.",
         blocks=tuple(blocks),
         sections=(
-            Section(title="Disclosure", anchor="disclosure", sections=checklist),
+            Section(title="Disclosure", anchor="disclosure", sections=tuple(map(_points, checklist(document)))),
             Section(title="Prompts", anchor="prompts", blocks=prompts),
             Section(title="Failed answers", anchor="failures", blocks=_failed(evidence)),
         ),
     )
 
 
-def is_missing(value: str) -> bool:
-    """Whether a point of the checklist is not known.
-
-    >>> is_missing("not pinned"), is_missing("none"), is_missing("unknown, the corpus names no speakers")
-    (True, False, True)
-    """
-    return value.startswith(MISSING)
-
-
-def _point_section(title: str, items: list[tuple[str, str]]) -> Section:
-    anchor = f"disclosure-{anchor_name(title)}"
-    if all(not name for name, _ in items):
-        block: Block = Listing(items=tuple(_point(value) for _, value in items))
+def _points(section: ChecklistSection) -> Section:
+    anchor = f"disclosure-{anchor_name(section.title)}"
+    if all(not point.name for point in section.points):
+        block: Block = Listing(items=tuple(map(_point, section.points)))
     else:
-        block = Facts(items=tuple((name, _point(value)) for name, value in items))
-    return Section(title=title, anchor=anchor, blocks=(block,))
+        block = Facts(items=tuple((point.name, _point(point)) for point in section.points))
+    return Section(title=section.title, anchor=anchor, blocks=(block,))
 
 
-def _point(value: str) -> Cell:
-    return Cell(text=value, missing=is_missing(value))
+def _point(point: Point) -> Cell:
+    """A point with its value, or what it asks for where it is missing."""
+    return Cell(text=point.asks, missing=True) if point.value is None else word(point.value)
 
 
 def _failed(evidence: RunEvidence) -> tuple[Block, ...]:
