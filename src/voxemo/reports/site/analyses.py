@@ -11,11 +11,12 @@ import polars as pl
 from voxemo.core.cards import CorpusCard
 from voxemo.reports import analyses, figures
 from voxemo.reports.scoreboard import prompt_title
-from voxemo.reports.site.cells import corpus_path, model_path
+from voxemo.reports.site.cells import EMPTY, corpus_path, model_path
 from voxemo.reports.site.parts import (
     Block,
     Cell,
     Figure,
+    Folded,
     Head,
     Page,
     Paragraph,
@@ -141,12 +142,43 @@ class _Maker:
             rows.append(Row(cells=tuple(cells)))
         return Table(caption=caption, heads=tuple(heads), rows=tuple(rows), sortable=True)
 
+    def wide(
+        self,
+        ours: pl.DataFrame,
+        paper: pl.DataFrame,
+        keys: Sequence[Column],
+        *,
+        across: str,
+        title: Callable[[str], str],
+        show: Callable[[Mapping[str, Any]], Cell],
+        caption: str,
+    ) -> Table:
+        """A table with a column for each value of one of its columns, ours first, and the paper's beside."""
+        names = [key.name for key in keys]
+        theirs = paper.join(ours, on=[*names, across], how="semi", nulls_equal=True)
+        columns = ours[across].unique(maintain_order=True).to_list()
+        published = theirs[across].unique(maintain_order=True).to_list()
+        heads = [Head(text=key.title) for key in keys]
+        heads += [Head(text=title(name), numeric=True) for name in columns]
+        heads += [Head(text=title(name), numeric=True, group="published: paper", published=True) for name in published]
+        by_place = [
+            {(*(row[name] for name in names), row[across]): row for row in table.iter_rows(named=True)}
+            for table in (ours, theirs)
+        ]
+        rows = []
+        for place in ours.select(names).unique(maintain_order=True).iter_rows():
+            cells = [key.show(value) for key, value in zip(keys, place, strict=True)]
+            for found, shown in zip(by_place, (columns, published), strict=True):
+                values = (found.get((*place, name)) for name in shown)
+                cells += [EMPTY if value is None else show(value) for value in values]
+            rows.append(Row(cells=tuple(cells)))
+        return Table(caption=caption, heads=tuple(heads), rows=tuple(rows), sortable=True)
+
     @property
     def model_key(self) -> Column:
         return Column("model", "model", self.model)
 
 
-PROMPT = Column("setting", "prompt", _prompt)
 N_SPLITS = Column("n_splits", "test parts", _count)
 
 
@@ -157,14 +189,23 @@ def _effects(
     maker: _Maker, scores: pl.DataFrame, facts: pl.DataFrame, paper: pl.DataFrame, paper_facts: pl.DataFrame
 ) -> Section | None:
     tables, drawn = [], []
-    for by, title in (("setting", "setting"), ("language", "language")):
-        ours = analyses.prompt_effect(scores, facts, by=by)  # type: ignore[arg-type]
+    for by in ("setting", "language"):
+        title = by
+        ours = analyses.prompt_effect(scores, facts, by=by)
         if ours.is_empty():
             return None
-        theirs = analyses.prompt_effect(paper, paper_facts, by=by)  # type: ignore[arg-type]
-        columns = (Column("mean", "mean maF1 %", _share), Column("gain", "over Direct", _gain), N_SPLITS)
-        keys = (maker.model_key, Column("group", title, _group), PROMPT)
-        tables.append(maker.table(ours, theirs, keys, columns, f"Mean macro-F1 of each prompt, by {title}"))
+        theirs = analyses.prompt_effect(paper, paper_facts, by=by)
+        tables.append(
+            maker.wide(
+                ours,
+                theirs,
+                (maker.model_key, Column("group", title, _group)),
+                across="setting",
+                title=prompt_title,
+                show=_effect,
+                caption=f"Mean macro-F1 (%) of each prompt by {title}, and below what it gains over Direct",
+            )
+        )
         drawn.append(
             ours.filter(pl.col("group") != "all").select(
                 "model",
@@ -180,26 +221,52 @@ def _effects(
     return Section(title="Prompts by setting and language", anchor="prompt-effect", blocks=(*tables, *figure))
 
 
+def _effect(row: Mapping[str, Any]) -> Cell:
+    n = row["n_splits"]
+    parts = "1 test part" if n == 1 else f"{n} test parts"
+    return number(row["mean"], percent(row["mean"]), below=(percent(row["gain"], signed=True), parts))
+
+
 def _best(maker: _Maker, scores: pl.DataFrame, paper: pl.DataFrame) -> Section | None:
     ours = analyses.best_variant_counts(scores)
     if ours.is_empty():
         return None
-    columns = (Column("count", "times best", _count), Column("n_ties", "of them shared", _count), N_SPLITS)
-    keys = (maker.model_key, PROMPT)
-    caption = "On how many test parts each prompt is the best of its model; prompts that tie share the part"
-    table = maker.table(ours, analyses.best_variant_counts(paper), keys, columns, caption)
+    table = maker.wide(
+        ours,
+        analyses.best_variant_counts(paper),
+        (maker.model_key,),
+        across="setting",
+        title=prompt_title,
+        show=_times_best,
+        caption="On how many test parts each prompt is the best of its model; prompts that tie share the part",
+    )
     return Section(title="Which prompt is best", anchor="best-prompt", blocks=(table,))
+
+
+def _times_best(row: Mapping[str, Any]) -> Cell:
+    shared = (f"{row['n_ties']} shared",) if row["n_ties"] else ()
+    return number(row["count"], _count(row["count"]).text, below=(f"of {row['n_splits']}", *shared))
 
 
 def _wins(maker: _Maker, scores: pl.DataFrame, paper: pl.DataFrame) -> Section | None:
     ours = analyses.model_wins(scores)
     if ours.is_empty():
         return None
-    columns = (Column("wins", "wins", _count), Column("ties", "ties", _count), N_SPLITS)
-    keys = (maker.model_key, Column("other", "against", word))
-    caption = "On how many test parts the best prompt of one model beats that of another; both flattered alike"
-    table = maker.table(ours, analyses.model_wins(paper), keys, columns, caption)
+    table = maker.wide(
+        ours,
+        analyses.model_wins(paper),
+        (maker.model_key,),
+        across="other",
+        title=lambda name: f"against {name}",
+        show=_won,
+        caption="On how many test parts the best prompt of one model beats that of another; both flattered alike",
+    )
     return Section(title="Model against model", anchor="wins", blocks=(table,))
+
+
+def _won(row: Mapping[str, Any]) -> Cell:
+    ties = (f"{row['ties']} ties",) if row["ties"] else ()
+    return number(row["wins"], str(row["wins"]), below=(f"of {row['n_splits']}", *ties))
 
 
 def _spread(
@@ -231,9 +298,9 @@ def _spread(
             Column("worst", "worst maF1 %", _share, paper=False),
             Column("worst_prompt", "worst prompt", _prompt),
         ),
-        "The same on every test part",
+        "Every test part",
     )
-    return Section(title="How much the prompt matters", anchor="spread", blocks=(means, single))
+    return Section(title="How much the prompt matters", anchor="spread", blocks=(means, _folded(single)))
 
 
 # --- fine-tuning --------------------------------------------------------------------------------------------------
@@ -270,11 +337,15 @@ def _tuned(
             Column("n_utterances", "utterances", _count, paper=False),
             Column("hours", "hours", _count, paper=False),
         ),
-        "The same on every test part",
+        "Every test part",
     )
     title = "Gain of fine-tuning against the size of the corpus"
     figure = _figure("analyses-sft-gain", title, partial(figures.sft_gain, gains, title=title))
-    return Section(title="Fine-tuning and corpus size", anchor="sft", blocks=(by_size, single, *figure))
+    return Section(title="Fine-tuning and corpus size", anchor="sft", blocks=(by_size, *figure, _folded(single)))
+
+
+def _folded(table: Table) -> Folded:
+    return Folded(summary=f"{table.caption} ({len(table.rows)} rows)", blocks=(table,))
 
 
 def _figure(name: str, title: str, draw: "partial[list[Path]]") -> list[Figure]:

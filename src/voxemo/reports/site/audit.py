@@ -70,29 +70,29 @@ def _failures(audits: Sequence[RunAudit]) -> tuple[Block, ...]:
         for failure in audit.failures or ():
             reasons[failure["reason"]] += failure["n"]
     names = [name for name, _ in reasons.most_common()]
-    rows = []
+    by_model: dict[str, list[RunAudit]] = {}
     for audit in audits:
-        own: Counter[str] = Counter()
-        for failure in audit.failures or ():
-            own[failure["reason"]] += failure["n"]
-        share = audit.n_failed / audit.n_answers if audit.n_answers else None
-        cells = (
-            Cell(text=audit.model_id, head=True, href=model_path(audit.model_id)),
-            Cell(text=audit.corpus_name, href=corpus_path(audit.corpus_id)),
-            Cell(text=audit.run_id, href=f"{run_path(audit.run_id)}#failures"),
-            count(audit.n_answers),
-            count(audit.n_failed),
-            number(share, percent(share)),
-            *(count(own[name]) if audit.failures is not None else Cell(text="-", numeric=True) for name in names),
-        )
-        rows.append(Row(cells=cells))
-    heads = (
-        *(Head(text=text) for text in ("model", "corpus", "run")),
-        *(Head(text=text, numeric=True) for text in ("answers", "failed", "failed %")),
-        *(Head(text=name, numeric=True, group="reason") for name in names),
+        by_model.setdefault(audit.model_id, []).append(audit)
+    models = _failure_table(
+        [((Cell(text=model_id, head=True, href=model_path(model_id)),), own) for model_id, own in by_model.items()],
+        names,
+        ("model",),
+        caption="Answers of each model that could not be read, by the strict reading",
     )
-    table = Table(
-        caption="Answers that could not be read, by the strict reading", heads=heads, rows=tuple(rows), sortable=True
+    runs = _failure_table(
+        [
+            (
+                (
+                    Cell(text=audit.run_id, head=True, href=f"{run_path(audit.run_id)}#failures"),
+                    Cell(text=audit.corpus_name, href=corpus_path(audit.corpus_id)),
+                ),
+                [audit],
+            )
+            for audit in audits
+        ],
+        names,
+        ("run", "corpus"),
+        caption="Answers of each run that could not be read",
     )
     unread = sum(audit.failures is None for audit in audits)
     old = (
@@ -100,7 +100,34 @@ def _failures(audits: Sequence[RunAudit]) -> tuple[Block, ...]:
         if unread
         else []
     )
-    return (*old, table, *(_examples(audits, name) for name in names))
+    folded = Folded(summary=f"Run by run ({len(audits)})", blocks=(runs,))
+    return (*old, models, folded, *(_examples(audits, name) for name in names))
+
+
+def _failure_table(
+    groups: Sequence[tuple[tuple[Cell, ...], Sequence[RunAudit]]],
+    names: Sequence[str],
+    keys: Sequence[str],
+    *,
+    caption: str,
+) -> Table:
+    """A row for each group of runs, a column for each reason."""
+    rows = []
+    for cells, audits in groups:
+        n_answers, n_failed = (sum(getattr(one, name) for one in audits) for name in ("n_answers", "n_failed"))
+        share = n_failed / n_answers if n_answers else None
+        reasons: Counter[str] = Counter()
+        for audit in audits:
+            for failure in audit.failures or ():
+                reasons[failure["reason"]] += failure["n"]
+        counts = (count(n_answers), count(n_failed), number(share, percent(share)))
+        rows.append(Row(cells=(*cells, *counts, *(count(reasons[name]) for name in names))))
+    heads = (
+        *(Head(text=text) for text in keys),
+        *(Head(text=text, numeric=True) for text in ("answers", "failed", "failed %")),
+        *(Head(text=name, numeric=True, group="reason") for name in names),
+    )
+    return Table(caption=caption, heads=heads, rows=tuple(rows), sortable=True)
 
 
 def _examples(audits: Sequence[RunAudit], reason: str) -> Folded:

@@ -41,9 +41,10 @@ from voxemo.reports.site.parts import (
     percent,
     word,
 )
-from voxemo.reports.site.standings import TRAINING_DATA, Standing
+from voxemo.reports.site.standings import TRAINING_DATA, Standing, TrainingData
 
 NOT_HEARD = "not checked: `voxemo doctor hearing RUN` asks with silence and noise in place of the clips"
+CONTAMINATION_NOTE = "What is known of each corpus that was tested here being in the model's training data."
 SENSITIVITY_NOTE = (
     "Score and share of failed answers of every prompt, as the paper's Figure 1: a prompt that is hard to follow fails "
     "before it is wrong. Means over test parts hold every test part alike, and only whole runs."
@@ -69,7 +70,11 @@ def model_page(
     """
     sections = [
         Section(title="Card", anchor="card", blocks=(_card(card),)),
-        Section(title="Training data", anchor="training-data", blocks=(_contamination(standings),)),
+        Section(
+            title="Training data",
+            anchor="training-data",
+            blocks=(Paragraph(text=CONTAMINATION_NOTE), _contamination(standings)),
+        ),
         *_results(standings, tied),
         *_sensitivity(card, standings),
         _hearing(standings, deafened, checks),
@@ -88,7 +93,7 @@ def _card(card: ModelCard) -> Facts:
         "Model": word(f"{card.name} (card version {card.version})"),
         "Backend": word(" ".join(filter(None, (card.backend, card.family)))),
         "Repository": _known(card.repository),
-        "Revision": _known(card.revision, "not pinned"),
+        "Revision": _known(card.revision, "none" if card.repository is None else "not pinned"),
         "Precision": _known(card.dtype, "not applicable" if card.repository is None else "not stated"),
         "Audio": word(
             f"{audio.sample_rate_hz} Hz; "
@@ -115,16 +120,14 @@ def _known(value: str | None, otherwise: str = "none") -> Cell:
     )
 
 
-def _contamination(standings: Sequence[Standing]) -> Table:
-    by_corpus = {one.place.corpus_id: one for one in standings}
-    rows = tuple(
-        Row(cells=(Cell(text=one.place.corpus_name, head=True), word(TRAINING_DATA[one.training_data])))
-        for _, one in sorted(by_corpus.items())
-    )
-    return Table(
-        caption="What is known of each tested corpus being in the training data",
-        heads=(Head(text="corpus"), Head(text="training data")),
-        rows=rows,
+def _contamination(standings: Sequence[Standing]) -> Facts:
+    found: dict[TrainingData, set[str]] = {}
+    for one in standings:
+        found.setdefault(one.training_data, set()).add(one.place.corpus_name)
+    return Facts(
+        items=tuple(
+            (TRAINING_DATA[state], word(", ".join(sorted(found[state])))) for state in TRAINING_DATA if state in found
+        )
     )
 
 

@@ -31,6 +31,7 @@ RULE = (
     "system is ranked by the vote of its five prompts, or by its prompt where it was asked one only. Ranks and means "
     "have 95 % intervals over the speakers of the test parts: ranks whose intervals overlap are no order."
 )
+MOST_CHARACTERS = 60
 NO_RANK = "There is nothing to rank: no whole run with counts by speaker on the labels that its corpus is about."
 SYNTHETIC = "Over synthetic corpora alone, which shows how ranking works and says nothing about real speech."
 
@@ -99,10 +100,18 @@ def _row(one: RankedSystem, n_splits: int) -> Row:
             number(one.mean, percent(one.mean), below=interval, strong=True),
             number(one.best_prompt_mean, percent(one.best_prompt_mean)),
             number(one.n_splits, f"{one.n_splits} of {n_splits}", below=lacking),
-            word("; ".join(one.deviations)),
+            word(_few(one.deviations)),
         ),
         quiet=one.rank is None,
     )
+
+
+def _few(deviations: Sequence[str]) -> str:
+    """The first deviation, short, and how many there are: their runs' pages have them in full."""
+    if not deviations:
+        return ""
+    first = deviations[0] if len(deviations[0]) <= MOST_CHARACTERS else f"{deviations[0][:MOST_CHARACTERS]}..."
+    return first if len(deviations) == 1 else f"{first}; and {len(deviations) - 1} more"
 
 
 def _figure(ranking: Ranking) -> list[Figure]:
