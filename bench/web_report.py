@@ -206,7 +206,8 @@ def main() -> None:
             print(f"made {len(runs)} runs in {time.perf_counter() - begun:.0f} s")
         begun = time.perf_counter()
         command = [sys.executable, "-c", CLI, "report", *map(str, runs), "--html", str(folder / "site")]
-        subprocess.run(command, check=True)
+        if subprocess.run(command).returncode:
+            raise SystemExit("The report failed, see above.")
         seconds = time.perf_counter() - begun
         files = [path for path in (folder / "site").rglob("*") if path.is_file()]
         first = sum(path.stat().st_size for path in set(loaded_by(folder / "site" / "index.html")))

@@ -245,7 +245,7 @@ def page_name(name: str) -> str:
     'b-7de3a3c2'
     """
     plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip(".-_")[:100]
-    return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}".strip("-")
+    return plain if plain and plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}".strip("-")
 
 
 def anchor_name(*words: str) -> str:
