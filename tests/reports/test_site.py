@@ -14,6 +14,7 @@ from voxemo.catalog import lookup
 from voxemo.core.cards import ModelCard, TrainingRecord
 from voxemo.core.errors import MissingDependency, RunError
 from voxemo.core.types import ENSEMBLE
+from voxemo.reports import figures
 from voxemo.reports.scoreboard import FinishedRun, boards, read_runs
 from voxemo.reports.site import build
 from voxemo.reports.site.assets import classic_script
@@ -37,6 +38,12 @@ def runs(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("runs")
     shutil.copytree(toy_workspace.root, folder / "workspace")
     return toy_runs(Workspace(folder / "workspace"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take most of the time, and say nothing about folders."""
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +163,17 @@ def test_the_matrix_has_a_row_for_each_board_and_a_column_for_each_model_and_ref
     assert all(len(row.cells) == len(heads) for row in table.rows)
 
 
-def test_rows_are_as_wide_as_their_heads_on_every_page(runs: list[Path], tmp_path: Path) -> None:
+def test_rows_are_as_wide_as_their_heads_on_every_page(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Page] = []
-    build_pages = build._write_pages
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            build, "_write_pages", lambda out, pages, text: seen.extend(pages) or build_pages(out, pages, text)
-        )
-        build_site(runs, tmp_path / "site", jobs=1)
+
+    def keep(out: Path, pages: list[Page], colophon: str) -> set[str]:
+        seen.extend(pages)
+        return set()
+
+    monkeypatch.setattr(build, "_write_pages", keep)
+    build_site(runs, tmp_path / "site", jobs=1)
 
     every = [table for page in seen for table in page.tables]
     assert len(every) > 20
@@ -171,7 +181,7 @@ def test_rows_are_as_wide_as_their_heads_on_every_page(runs: list[Path], tmp_pat
         assert table.caption
         assert {len(row.cells) for row in table.rows} <= {len(table.heads)}, table.caption
     for page in seen:
-        assert {mark for mark in page.marks} <= set(MARKS)
+        assert set(page.marks) <= set(MARKS)
         names = [figure.name for figure in page.figures]
         assert len(names) == len(set(names))
 
@@ -240,6 +250,7 @@ def test_a_confusion_matrix_is_tinted_by_the_share_of_the_row_and_marks_the_diag
     assert [cell.tint for cell in empty.cells[1:]] == [0, 0, 0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_of_an_older_version_says_which_commands_bring_what_is_missing(runs: list[Path], tmp_path: Path) -> None:
     old = tmp_path / "old"
     shutil.copytree(runs[0], old)
@@ -380,6 +391,7 @@ def test_two_processes_write_what_one_writes(runs: list[Path], site: Site, tmp_p
                 assert (tmp_path / "html" / name).read_bytes() == (site.folder / name).read_bytes()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_with_other_files_is_refused_and_left_as_it_is(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
 
@@ -389,6 +401,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(runs: list[Path]
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_earlier_site_is_replaced_and_its_other_pages_go(runs: list[Path], site: Site, tmp_path: Path) -> None:
     shutil.copytree(site.folder, tmp_path / "html")
     notes = tmp_path / "html" / "CNAME"
@@ -403,6 +416,7 @@ def test_an_earlier_site_is_replaced_and_its_other_pages_go(runs: list[Path], si
     assert (made.folder / MARKER).exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_that_is_no_run_is_skipped_with_its_reason(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
 
@@ -414,6 +428,7 @@ def test_a_folder_that_is_no_run_is_skipped_with_its_reason(runs: list[Path], tm
         build_site([tmp_path / "nothing"], tmp_path / "none")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_partial_runs_are_left_out_unless_asked_for_and_then_marked(workspace: Workspace, tmp_path: Path) -> None:
     run = scored(workspace, options=PlanOptions(limit=4))
 
@@ -426,6 +441,7 @@ def test_partial_runs_are_left_out_unless_asked_for_and_then_marked(workspace: W
     assert "1 runs are partial" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_progress_counts_runs(runs: list[Path], tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
@@ -434,6 +450,7 @@ def test_progress_counts_runs(runs: list[Path], tmp_path: Path) -> None:
     assert seen == [(0, 2), (2, 2)]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_corpus_gives_back_no_table(runs: list[Path], tmp_path: Path) -> None:
     """What comes back from another process is small."""
     part = write_corpus(runs, tmp_path, SiteOptions())
