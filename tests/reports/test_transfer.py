@@ -11,10 +11,10 @@ from golden_files import check_golden
 from voxemo.catalog import lookup
 from voxemo.catalog.transfer import corpus_shift
 from voxemo.core.errors import MissingDependency
+from voxemo.core.escape import for_latex
 from voxemo.reports import figures, transfer
 from voxemo.reports.figures import canvas
 from voxemo.reports.figures.matrices import ink_on
-from voxemo.reports.tables import latex_text
 from voxemo.reports.transfer import TransferCell
 
 SCORES = {
@@ -70,7 +70,7 @@ def test_golden_matrix_in_csv(cells: list[TransferCell]) -> None:
 
 
 def test_every_character_that_means_something_in_latex_is_escaped() -> None:
-    plain = latex_text("a_b & 50 % of $x^2 {#~\\} <>")
+    plain = for_latex("a_b & 50 % of $x^2 {#~\\} <>")
 
     assert plain == (
         r"a\_b \& 50 \% of \$x\textasciicircum{}2 \{\#\textasciitilde{}\textbackslash{}\} \textless{}\textgreater{}"

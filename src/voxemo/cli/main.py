@@ -34,6 +34,7 @@ from voxemo.cli import (
     run as run_verb,
 )
 from voxemo.core.errors import VoxEmoError
+from voxemo.core.escape import for_terminal
 
 app = typer.Typer(
     name="voxemo",
@@ -116,6 +117,7 @@ def run() -> None:
 
 def _end(message: str, kind: str, as_json: bool, code: int = 1) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"error": kind, "message": message}, ensure_ascii=False) + "\n")
-    sys.stderr.write(f"{kind}: {message}\n" if kind != "Abort" else f"{message}\n")
+        sys.stdout.write(json.dumps({"error": kind, "message": message}) + "\n")
+    told = for_terminal(message)
+    sys.stderr.write(f"{kind}: {told}\n" if kind != "Abort" else f"{told}\n")
     raise SystemExit(code)

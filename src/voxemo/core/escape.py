@@ -37,12 +37,12 @@ def _code(character: str) -> str:
 
 
 def for_terminal(text: str) -> str:
-    r"""Text that a terminal shows and does not obey; line breaks stay.
+    r"""Text that a terminal shows and does not obey; line breaks and tabs stay.
 
     >>> for_terminal("one\ntwo\x1b]0;title\x07")
     'one\ntwo\\x1b]0;title\\x07'
     """
-    return visible(text, keep="\n")
+    return visible(text, keep="\n\t")
 
 
 def for_json(value: Any) -> str:
@@ -147,6 +147,12 @@ LATEX = {
 }
 
 
+class Latex(str):
+    """Text that is LaTeX already, which `for_latex` leaves as it is."""
+
+    __slots__ = ()
+
+
 def for_latex(text: str) -> str:
     r"""Text as LaTeX prints it, whatever characters it has.
 
@@ -155,6 +161,8 @@ def for_latex(text: str) -> str:
     >>> for_latex("50 % of a_b"), for_latex("\\input{x}"), for_latex("é 模")
     ('50 \\% of a\\_b', '\\textbackslash{}input\\{x\\}', 'é U+6A21')
     """
+    if isinstance(text, Latex):
+        return text
     return "".join(
         LATEX.get(one, one if one < "\u0180" and one.isprintable() else f"U+{ord(one):04X}") for one in visible(text)
     )

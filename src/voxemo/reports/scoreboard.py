@@ -16,6 +16,7 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError
+from voxemo.core.escape import for_markdown
 from voxemo.core.types import CORRECTED, ENSEMBLE, LIKELIHOOD, MEAN_DISTRIBUTION, REFERENCE, AudioCondition
 from voxemo.reports.tables import markdown_table
 from voxemo.store.layout import RunPaths
@@ -531,9 +532,9 @@ def markdown(made: Sequence[Board], conventions: pl.DataFrame, failures: pl.Data
     parts = ["# Scoreboard\n"]
     for board in made:
         header, *rows = table_rows(board)
-        parts.append(f"## {board.title}\n\n{board.split_line}\n")
+        parts.append(f"## {for_markdown(board.title)}\n\n{for_markdown(board.split_line)}\n")
         parts.append(markdown_table(header, rows, n_text=3))
-        parts.append("\n".join(f"- {note}" for note in (*board.run_notes, *board.notes)) + "\n")
+        parts.append("\n".join(f"- {for_markdown(note)}" for note in (*board.run_notes, *board.notes)) + "\n")
     if conventions.height:
         parts.append("## What a failed answer is worth\n\nUnweighted accuracy (%) under the three conventions.\n")
         parts.append(markdown_table(CONVENTION_HEADER, convention_text(conventions), n_text=2))

@@ -10,7 +10,7 @@ from voxemo.reports.figures.canvas import BLUE, KINDS, RULE, Kind, check_drawing
 
 
 def ranks(data: pl.DataFrame, folder: Path, name: str, *, title: str, kinds: Sequence[Kind] = KINDS) -> list[Path]:
-    """Draw the mean and the rank of each system, each with its interval; the best system on top.
+    """Draw the mean and the rank of each system, each with its interval; the best on top. Nothing for a single system.
 
     Args:
         data: one row for each ``system``: ``rank``, ``rank_low``, ``rank_high`` (1 is best; low and high may be null),
@@ -26,7 +26,7 @@ def ranks(data: pl.DataFrame, folder: Path, name: str, *, title: str, kinds: Seq
     check_drawing()
     from matplotlib.ticker import MaxNLocator
 
-    if data.is_empty():
+    if data.height < 2:
         return []
     data = data.sort("rank", "mean", descending=[False, True])
     heights = range(data.height)
@@ -49,7 +49,7 @@ def ranks(data: pl.DataFrame, folder: Path, name: str, *, title: str, kinds: Seq
         left.set_xlabel("mean macro-F1 (%)")
         right.set_xlabel("rank")
         right.set_xlim(0.5, max(data.height, 1) + 0.5)
-        right.xaxis.set_major_locator(MaxNLocator(integer=True))
+        right.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         set_title(figure, title)
         about = "Ranks: " + "; ".join(
             f"{row['system']}: {row['rank']}"
