@@ -151,3 +151,30 @@ def test_one_speaker_gives_differences_without_a_test() -> None:
 
     assert np.isnan([one.ci_low, one.ci_high, one.p, one.p_holm]).all()
     assert not np.isnan(one.value)
+
+
+@pytest.mark.parametrize("metric", ["unweighted_accuracy", "macro_f1"])
+def test_over_six_speakers_systems_of_one_skill_differ_about_one_time_in_twenty(metric: str) -> None:
+    rng = np.random.default_rng(1)
+    n_found, n_worlds, n_speakers = 0, 400, 6
+    for _ in range(n_worlds):
+        gold = rng.integers(N_LABELS, size=(n_speakers, 20))
+        # Some speakers are easy for both systems, and each system has speakers of its own that it is good at.
+        skill = rng.normal(0, 0.8, (n_speakers, 1)) + rng.normal(0, 0.3, (n_speakers, 2))
+        systems = [
+            HardFold(
+                fold_id="1",
+                gold=gold.ravel(),
+                predicted=np.where(
+                    rng.random(gold.shape) < 1 / (1 + np.exp(-skill[:, [k]])),
+                    gold,
+                    rng.integers(N_LABELS, size=gold.shape),
+                ).ravel(),
+                speakers=np.repeat(np.arange(n_speakers), 20).astype(str),
+            )
+            for k in range(2)
+        ]
+        scores = paired_scores(counted(systems), [metric], resamples=200)[metric]
+        n_found += paired_differences(scores, against=0)[0].p <= 0.05
+
+    assert 0.02 < n_found / n_worlds < 0.08

@@ -37,7 +37,8 @@ class Apart:
     """This system minus the other, pooled over folds; None where a score is not defined."""
     ci_low: float | None
     ci_high: float | None
-    """95 % interval of this difference alone, of a bootstrap that weighs the same speakers the same in both."""
+    """95 % interval of this difference alone, of a bootstrap that weighs the same speakers the same in both. Over few
+    speakers it is too narrow and may leave 0 out where ``p``, which allows for their number, says nothing."""
     p: float | None
     p_holm: float | None
     """Adjusted for all comparisons with the same other system on the board; None where nothing can vary."""

@@ -16,7 +16,8 @@ def difference_p(draws: FloatArray, *, value: float, n_units: int) -> float:
     The difference over the standard deviation of its resamples, in Student's distribution with n_units - 1 degrees of
     freedom. Of a mean over speakers with equally many utterances that is the paired t-test over speakers. Counting the
     resamples beyond 0 instead could give nothing below 2 / resamples, which correcting for many comparisons would lift
-    over any threshold.
+    over any threshold; and over few speakers it finds differences too often, as percentile intervals are too narrow
+    there.
 
     Args:
         draws: resampled differences, shape (resamples,).
