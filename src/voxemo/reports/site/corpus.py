@@ -233,8 +233,14 @@ def _confusions(place: Place, standings: Sequence[Standing], by_run: Mapping[str
             for entry in one.entries
         )
         weighed = ", labels weighed" if one.weighed else ""
-        blocks.append(Folded(summary=f"{one.model}, {one.training}{weighed}: {len(tables)} prompts", blocks=tables))
+        blocks.append(
+            Folded(summary=f"{one.model}, {one.training}{weighed}: {_n(len(tables), 'system')}", blocks=tables)
+        )
     return Section(title="Confusions", anchor=f"{place.board_id}-confusions", blocks=tuple(blocks))
+
+
+def _n(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def confusion_table(counts: Sequence[Sequence[int]], names: Sequence[str], *, caption: str) -> Table:

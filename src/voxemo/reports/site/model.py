@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from voxemo.catalog import lookup
 from voxemo.core.cards import ModelCard
 from voxemo.reports import figures
 from voxemo.reports.hearing import HEADER as GAIN_HEADER
@@ -177,7 +178,9 @@ def _sensitivity(card: ModelCard, standings: Sequence[Standing]) -> list[Section
     drawn: list[dict[str, object]] = []
     for soft, metric, form in ((False, "macro_f1", "hard"), (True, "soft_macro_f1", "distribution")):
         own = [one for one in standings if one.place.soft == soft and not one.weighed]
-        systems = list(dict.fromkeys(entry.system for one in own for entry in one.entries if _is_prompt(one, entry)))
+        asked = {entry.system for one in own for entry in one.entries if entry.system not in one.ensembles}
+        paper = lookup.prompt_names()
+        systems = [*(name for name in paper if name in asked), *sorted(asked - set(paper))]
         if not systems:
             continue
         blocks.append(_sensitivity_table(own, systems, metric))
@@ -199,10 +202,6 @@ def _sensitivity(card: ModelCard, standings: Sequence[Standing]) -> list[Section
             )
         )
     return [Section(title="Prompt sensitivity", anchor="prompts", blocks=tuple(blocks))]
-
-
-def _is_prompt(one: Standing, entry: Entry) -> bool:
-    return entry.system not in one.ensembles
 
 
 def _sensitivity_table(own: Sequence[Standing], systems: Sequence[str], metric: str) -> Table:

@@ -64,7 +64,7 @@ def ranking_blocks(rankings: Sequence[Ranking]) -> list[Block]:
         blocks += [
             _table(ranking),
             *_figure(ranking),
-            Folded(summary=f"The {len(names)} evaluation splits", blocks=(Listing(items=names),)),
+            Folded(summary=f"Evaluation splits ({len(names)})", blocks=(Listing(items=names),)),
         ]
     return blocks
 
@@ -82,7 +82,8 @@ def _table(ranking: Ranking) -> Table:
         Head(text="deviations"),
     )
     rows = tuple(_row(one, len(ranking.splits)) for one in ranking.systems)
-    caption = f"Overall rank over {len(ranking.splits)} evaluation splits of {what}"
+    n = len(ranking.splits)
+    caption = f"Overall rank over {n} evaluation split{'' if n == 1 else 's'} of {what}"
     return Table(caption=caption, heads=heads, rows=rows, sortable=True)
 
 
