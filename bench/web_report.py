@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import math
+import resource
 import shutil
 import subprocess
 import sys
@@ -213,7 +214,9 @@ def main() -> None:
         first = sum(path.stat().st_size for path in set(loaded_by(folder / "site" / "index.html")))
         largest = max((path for path in files if path.suffix == ".html"), key=lambda path: path.stat().st_size)
         size = sum(path.stat().st_size for path in files)
-        print(f"{len(runs)} runs: {seconds:.1f} s, {len(files)} files, {size / 1e6:.1f} MB")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(f"{len(runs)} runs: {seconds:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of processors")
+        print(f"{len(files)} files, {size / 1e6:.1f} MB")
         print(f"first page with what it loads: {first / 1e6:.2f} MB")
         print(f"largest page: {largest.name}, {largest.stat().st_size / 1e6:.2f} MB")
 

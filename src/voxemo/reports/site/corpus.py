@@ -10,6 +10,7 @@ from voxemo.core.cards import CorpusCard
 from voxemo.core.types import REFERENCE
 from voxemo.reports import figures
 from voxemo.reports.classes import FAILED, class_scores, confusion
+from voxemo.reports.figures.distributions import side_by_side
 from voxemo.reports.scoreboard import PERCENT, TITLES, Board, prompt_title, table_rows
 from voxemo.reports.site.cells import Tied, corpus_path, marks_of, model_path, run_path
 from voxemo.reports.site.evidence import RunEvidence
@@ -344,10 +345,11 @@ def _group_figure(place: Place, own: Sequence[tuple[Standing, pl.DataFrame]], ti
     one, rows = own[0]
     if not figures.can_draw() or rows.is_empty():
         return []
+    shown = [one.best.system, *one.ensembles]
     # Of several rules the first: the others are in the tables.
-    rows = rows.filter(pl.col("vote_rule").eq_missing(rows["vote_rule"][0]))
+    rows = rows.filter(pl.col("vote_rule").eq_missing(rows["vote_rule"][0]), pl.col("system_id").is_in(shown))
     draw = figures.agreement if name == "agreement" else figures.groups
-    title = f"{one.model}, {one.training}: {title.lower()}, every prompt"
+    title = f"{one.model}, {one.training}: {title.lower()}, best prompt and ensembles"
     return [_figure(f"{place.board_id}-{name}", title, partial(draw, rows, title=title))]
 
 
@@ -397,9 +399,10 @@ def _calibration(place: Place, standings: Sequence[Standing], by_run: Mapping[st
         sortable=True,
     )
     one, rows = next((one, rows) for one, rows in analysed if not rows.is_empty())
-    title = f"{one.model}, {one.training}: reliability diagrams"
+    title = f"{one.model}, {one.training}: reliability diagrams, one of each kind of distribution"
+    drawn = rows.filter(pl.col("system_id").is_in(side_by_side(rows)))
     drawing = (
-        [_figure(f"{place.board_id}-calibration", title, partial(figures.calibration, rows, title=title))]
+        [_figure(f"{place.board_id}-calibration", title, partial(figures.calibration, drawn, title=title))]
         if figures.can_draw()
         else []
     )
