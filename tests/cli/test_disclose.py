@@ -83,3 +83,22 @@ def test_a_run_folder_discloses_itself_by_the_same_checklist(voxemo: Voxemo, wor
     assert "MISSING (1): scoring.scorer" in unscored.out
     assert "Complete: every point is filled in" in scored.out
     assert "- speakers shared: " in scored.out
+
+
+def test_a_report_writes_figures_and_tables_where_it_is_asked_to(
+    voxemo: Voxemo, workspace: Workspace, tmp_path: Path
+) -> None:
+    run = answered(workspace, forms=("hard",), variants=("direct",))
+    voxemo("score", run, "--resamples", "10", "--workspace", workspace.root)
+
+    shown = voxemo("report", run, "--figures", tmp_path / "figures", "--latex", tmp_path / "tables")
+    told = json.loads(voxemo("report", run, "--latex", tmp_path / "tables", "--json").out)
+
+    names = {path.suffix for path in (tmp_path / "figures").iterdir()}
+    assert names == {".svg", ".png", ".pdf"}
+    assert " files in figures" in shown.out
+    assert [Path(path).name for path in told["written"]][:3] == [
+        "table-1-corpora.tex",
+        "table-4-hard-scripted.tex",
+        "tables.tex",
+    ]

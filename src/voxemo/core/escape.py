@@ -174,5 +174,13 @@ def for_figure(text: str, *, most: int = 120) -> str:
     >>> for_figure("a\nlong name", most=7)
     'a long…'
     """
-    shown = visible(text[: most + 1])
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    return visible(shortened(text, most=most))
+
+
+def shortened(text: str, *, most: int) -> str:
+    """The text, or as much of its beginning as there is room for.
+
+    >>> shortened("abcdef", most=4)
+    'abc…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"

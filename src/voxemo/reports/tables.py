@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from voxemo.core.escape import for_csv, for_latex, for_markdown
+from voxemo.core.escape import Latex, for_csv, for_latex, for_markdown, shortened
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_text: int) -> str:
@@ -30,6 +30,8 @@ def csv_text(table: pl.DataFrame) -> str:
 
 LONG = 40
 """Rows that fit on a page; longer tables go over several."""
+WIDEST = 60
+"""Characters of a cell of a LaTeX table."""
 
 
 def latex_table(
@@ -51,13 +53,18 @@ def latex_table(
     """
     # In braces: a row that begins with a square bracket would be taken for an argument of the one before.
     lines = [
-        r"\midrule" if row is None else " & ".join(f"{{{for_latex(cell)}}}" for cell in row) + r" \\"
+        r"\midrule" if row is None else " & ".join(f"{{{_latex_cell(cell)}}}" for cell in row) + r" \\"
         for row in (header, *rows)
     ]
     columns = "l" * n_text + "r" * (len(header) - n_text)
     head = [rf"\caption{{{for_latex(caption)}}}", rf"\label{{{label}}}"]
     frame = _long if len(lines) > LONG else _short
     return "\n".join([*frame(head, columns, lines[0], lines[1:], n_columns=len(header)), ""])
+
+
+def _latex_cell(text: str) -> str:
+    # A name that fills the page would push the numbers off it.
+    return for_latex(text if isinstance(text, Latex) else shortened(text, most=WIDEST))
 
 
 def _short(head: list[str], columns: str, first: str, lines: list[str], *, n_columns: int) -> Iterable[str]:

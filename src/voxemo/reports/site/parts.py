@@ -242,7 +242,7 @@ def page_name(name: str) -> str:
     >>> page_name("demo.voxemo-tiny.zero-shot.3109aed0")
     'demo.voxemo-tiny.zero-shot.3109aed0'
     >>> page_name("../<b>")
-    'b-7de3a3c2'
+    'b-9f46aef2'
     """
     plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip(".-_")[:100]
     return plain if plain and plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}".strip("-")
