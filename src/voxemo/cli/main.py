@@ -29,6 +29,7 @@ from voxemo.cli import (
     split,
     train,
     transfer,
+    view,
 )
 from voxemo.cli import (
     run as run_verb,
@@ -80,6 +81,7 @@ app.command("run")(run_verb.run)
 app.command("transfer")(transfer.transfer)
 app.command("compare")(compare.compare)
 app.command("disclose")(disclose.disclose)
+app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.add_typer(train.app, name="train")
 app.add_typer(doctor.app, name="doctor")
