@@ -10,12 +10,12 @@ from toy import answered, rewrite, without_votes
 from voxemo.catalog import lookup
 from voxemo.core.errors import RunError
 from voxemo.core.types import Utterance
-from voxemo.scoring.folds import HardFold
+from voxemo.scoring.folds import HardFold, SoftFold
 from voxemo.steps.analyse import agreement, analyse_partition, speaker_traits
 from voxemo.steps.parse import parse_run
 from voxemo.steps.score import score_run
 from voxemo.store.layout import RunPaths, Workspace
-from voxemo.store.tables import ANALYSES, CONFUSIONS, SCORES, UNIT_COUNTS, read_table
+from voxemo.store.tables import ANALYSES, CONFUSIONS, SCORES, UNIT_COUNTS, UNIT_SUMS, read_table
 
 FAST = 20
 GROUPED = ("speaker_gender", "speaker_age", "language", "agreement")
@@ -151,6 +151,29 @@ def test_counts_by_speaker_are_the_confusions(run: Path) -> None:
     assert "failed" in counts["predicted"]
 
 
+def test_sums_by_speaker_are_the_divergences_of_every_system(run: Path) -> None:
+    sums = read_table(RunPaths(run).unit_sums, UNIT_SUMS)
+    keys = ["partition", "system_id", "form", "vote_rule", "metric", "fold_id"]
+    by_fold = sums.group_by(keys).agg(pl.col("n").sum(), value=pl.col("sum").sum() / pl.col("n").sum())
+    scores = read_table(RunPaths(run).scores, SCORES).filter(
+        pl.col("fold_id").is_in(["mean", "pooled"]).not_(),
+        pl.col("form") != "hard",
+        pl.col("system_id").str.starts_with("reference:").not_(),
+        metric="jsd",
+        reading="strict",
+        failure_policy="uniform",
+    )
+
+    both = by_fold.join(scores, on=keys, how="full", suffix="_scored")
+
+    assert both.height == by_fold.height == scores.height > 0
+    assert scores["n_failed"].sum() > 0
+    assert both["n"].to_list() == both["n_scored"].to_list()
+    assert both["value"].to_list() == pytest.approx(both["value_scored"].to_list())
+    assert set(sums["unit_kind"]) == {"speaker"}
+    assert sums["unit"].n_unique() == 12
+
+
 @pytest.mark.parametrize(
     ("n_unknown", "kinds"),
     [(0, {"speaker": 6}), (1, {"speaker": 5, "utterance": 4}), (2, {"utterance": 24})],
@@ -159,28 +182,31 @@ def test_counts_by_speaker_are_the_confusions(run: Path) -> None:
 def test_where_speakers_are_not_known_utterances_are_the_units(n_unknown: int, kinds: dict[str, int]) -> None:
     speakers = [None if k // 4 < n_unknown else f"s{k // 4}" for k in range(24)]
     gold = np.arange(24) % 2
-    fold = HardFold(
-        fold_id="1",
-        gold=gold,
-        predicted=gold - 1,
-        speakers=np.array(speakers, dtype=object),
-        utterances=np.array([f"u{k:02}" for k in range(24)], dtype=object),
-    )
+    ids = {
+        "speakers": np.array(speakers, dtype=object),
+        "utterances": np.array([f"u{k:02}" for k in range(24)], dtype=object),
+    }
+    fold = HardFold(fold_id="1", gold=gold, predicted=gold - 1, **ids)
+    certain = np.eye(2)[gold]
+    soft = SoftFold(fold_id="1", gold=certain, predicted=certain[::-1], failed=np.zeros(24, dtype=bool), **ids)
 
-    counts = analyse_partition(
+    analysed = analyse_partition(
         partition="test",
         label_names=("calm", "loud"),
         labels={},
         hard={"direct": [fold]},
-        soft={},
+        soft={"all": {("direct", "distribution"): [soft]}},
         certain={},
         traits={},
-        agreements={},
+        agreements={"all": {}},
         resamples=FAST,
-    ).unit_counts
+    )
 
-    assert dict(counts.group_by("unit_kind").agg(pl.col("unit").n_unique()).iter_rows()) == kinds
-    confused = counts.group_by("gold", "predicted").agg(pl.col("n").sum())
+    for table in (analysed.unit_counts, analysed.unit_sums):
+        assert dict(table.group_by("unit_kind").agg(pl.col("unit").n_unique()).iter_rows()) == kinds
+    assert analysed.unit_sums["n"].sum() == 24
+    assert analysed.unit_sums["sum"].sum() == pytest.approx(24 * np.log(2))
+    confused = analysed.unit_counts.group_by("gold", "predicted").agg(pl.col("n").sum())
     assert set(confused.iter_rows()) == {("calm", "failed", 12), ("loud", "calm", 12)}
 
 
@@ -192,6 +218,7 @@ def test_what_a_corpus_does_not_tell_is_not_analysed(workspace: Workspace) -> No
 
     assert set(rows["kind"]) == {"calibration", "mean_distribution"}
     assert set(rows["vote_rule"]) == {None}
+    assert read_table(RunPaths(scored).unit_sums, UNIT_SUMS).is_empty()
     gold = rows.filter(system_id="reference:gold", group="sad")
     assert dict(gold.select("class_label", "value").iter_rows()) == {"angry": 0, "happy": 0, "neutral": 0, "sad": 1}
 
@@ -212,7 +239,7 @@ def test_distributions_alone_have_no_counts_by_speaker(workspace: Workspace) -> 
 
 
 def test_scoring_again_gives_the_same_bytes(run: Path, told: Workspace) -> None:
-    paths = (RunPaths(run).analyses, RunPaths(run).unit_counts)
+    paths = (RunPaths(run).analyses, RunPaths(run).unit_counts, RunPaths(run).unit_sums)
     before = [path.read_bytes() for path in paths]
 
     score_run(told, run, resamples=FAST)
@@ -226,11 +253,12 @@ def test_analyses_of_earlier_answers_are_gone_after_parse_and_say_what_to_run(wo
 
     removed = parse_run(run).removed
 
-    assert set(removed) == {"scores.parquet", "confusions.parquet", "analyses.parquet", "unit_counts.parquet"}
-    with pytest.raises(RunError, match=r"analyses\.parquet is missing. Run: voxemo score"):
-        analyses(run)
-    with pytest.raises(RunError, match=r"unit_counts\.parquet is missing. Run: voxemo score"):
-        read_table(RunPaths(run).unit_counts, UNIT_COUNTS)
+    paths = RunPaths(run)
+    tables = ((paths.analyses, ANALYSES), (paths.unit_counts, UNIT_COUNTS), (paths.unit_sums, UNIT_SUMS))
+    assert set(removed) == {"scores.parquet", "confusions.parquet", *(path.name for path, _ in tables)}
+    for path, schema in tables:
+        with pytest.raises(RunError, match=rf"{path.name} is missing. Run: voxemo score"):
+            read_table(path, schema)
 
 
 @pytest.mark.parametrize(("age", "decade"), [(9, "0-9"), (30, "30-39"), (39, "30-39"), (81, "80-89")])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxemo.scoring.arrays import FloatArray, IntArray
+from voxemo.scoring.arrays import FloatArray, IntArray, ratio
 from voxemo.scoring.bootstrap import percentile_interval, resample_weights
 from voxemo.scoring.hard import Margins
 from voxemo.scoring.multiplicity import holm
@@ -18,6 +18,9 @@ from voxemo.scoring.table import METRICS
 
 PAIRED_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "confusion")
 """Names of the metrics that systems are compared in: those of hard answers that have one value."""
+
+PAIRED_MEANS = ("jsd",)
+"""Names of the metrics that systems of distributions are compared in: means over utterances, kept as sums by unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +46,21 @@ class SystemCounts:
     def parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Hits, predicted and truths."""
         return self.hits, self.predicted, self.truths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SystemSums:
+    """One metric of several systems' distributions, summed by unit (a speaker, an utterance), pooled over folds."""
+
+    sums: FloatArray
+    """Values of a unit's utterances, added up; shape (n_units, n_systems)."""
+    n: FloatArray
+    """Utterances of each unit, of the same shape; 0 where a system has none of them."""
+
+    @property
+    def n_units(self) -> int:
+        """Units that are resampled."""
+        return len(self.sums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,20 +100,45 @@ def paired_scores(
         resamples: bootstrap resamples.
         seed: of the bootstrap; same inputs, same bytes.
     """
-    whole = _margins([part.sum(axis=0) for part in counts.parts], counts)
-    drawn = [np.zeros((resamples, *part.shape[1:])) for part in counts.parts]
-    rng = np.random.default_rng(seed)
-    each = np.ones(counts.n_units, dtype=np.int64)
-    for rows, weights in resample_weights(each, resamples=resamples, rng=rng):
-        for part, totals in zip(counts.parts, drawn, strict=True):
-            totals[rows] = (weights @ part.reshape(counts.n_units, -1)).reshape(-1, *part.shape[1:])
-    of_draws = _margins(drawn, counts)
+    whole, drawn = (
+        _margins(totals, counts) for totals in _totals(counts.parts, counts.n_units, resamples=resamples, seed=seed)
+    )
     return {
         name: PairedScores(
-            values=METRICS[name].compute(whole), draws=METRICS[name].compute(of_draws), n_units=counts.n_units
+            values=METRICS[name].compute(whole), draws=METRICS[name].compute(drawn), n_units=counts.n_units
         )
         for name in metrics
     }
+
+
+def paired_means(sums: SystemSums, *, resamples: int = 1000, seed: int | Sequence[int] = 0) -> PairedScores:
+    """Means over utterances of all systems, with resamples that weigh the same units the same.
+
+    What the sums are of decides which means are better: lower ones of a divergence.
+
+    Args:
+        sums: of the systems.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap; same inputs, same bytes.
+    """
+    whole, drawn = _totals((sums.sums, sums.n), sums.n_units, resamples=resamples, seed=seed)
+    return PairedScores(values=ratio(*whole), draws=ratio(*drawn), n_units=sums.n_units)
+
+
+def _totals(
+    parts: Sequence[FloatArray], n_units: int, *, resamples: int, seed: int | Sequence[int]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Parts of shape (n_units, ...) added up over the units: as they are, and under one weight matrix for all.
+
+    Returns:
+        Totals of shape (...) of each part, and of shape (resamples, ...).
+    """
+    drawn = [np.zeros((resamples, *part.shape[1:])) for part in parts]
+    rng = np.random.default_rng(seed)
+    for rows, weights in resample_weights(np.ones(n_units, dtype=np.int64), resamples=resamples, rng=rng):
+        for part, totals in zip(parts, drawn, strict=True):
+            totals[rows] = (weights @ part.reshape(n_units, -1)).reshape(-1, *part.shape[1:])
+    return [part.sum(axis=0) for part in parts], drawn
 
 
 def _margins(totals: Sequence[FloatArray], counts: SystemCounts) -> Margins:

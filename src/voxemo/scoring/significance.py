@@ -19,6 +19,11 @@ def difference_p(draws: FloatArray, *, value: float, n_units: int) -> float:
     over any threshold; and over few speakers it finds differences too often, as percentile intervals are too narrow
     there.
 
+    Where a few of the units hold most utterances, the mean rests on fewer than n_units - 1 degrees of freedom, and
+    equal systems are told apart too often: simulated, one time in twenty with up to three times as many utterances of
+    one speaker as of another, one in ten with twelve times as many, one in seven with six speakers of 350 utterances
+    among sixty of 5.
+
     Args:
         draws: resampled differences, shape (resamples,).
         value: the difference itself.

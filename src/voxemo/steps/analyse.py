@@ -1,4 +1,4 @@
-"""What a run's answers say about parts of the utterances, and counts to pair runs by; written beside the scores.
+"""What a run's answers say about parts of the utterances, and what runs are paired by; written beside the scores.
 
 Strict reading, and failed answers as the benchmark counts them: a hard one is wrong, a distribution is uniform. Every
 formula is in ``scoring``; the systems come cut into folds from the step that scores.
@@ -18,8 +18,9 @@ from voxemo.scoring.calibration import ALL, calibration, confidences
 from voxemo.scoring.folds import HardFold, Ids, SoftFold
 from voxemo.scoring.groups import NO_GROUP, Grouping, bin_names, bin_numbers, divide, score_groups
 from voxemo.scoring.hard import FAILED
+from voxemo.scoring.paired import PAIRED_MEANS
 from voxemo.scoring.table import METRICS
-from voxemo.store.tables import ANALYSES, UNIT_COUNTS, frame
+from voxemo.store.tables import ANALYSES, UNIT_COUNTS, UNIT_SUMS, frame
 
 HARD_METRICS = tuple(METRICS[name] for name in ("unweighted_accuracy", "weighted_accuracy", "macro_f1"))
 SOFT_METRICS = tuple(METRICS[name] for name in ("jsd", "top1_accuracy"))
@@ -38,6 +39,7 @@ class Analysed:
 
     analyses: pl.DataFrame
     unit_counts: pl.DataFrame
+    unit_sums: pl.DataFrame
 
 
 def speaker_traits(utterances: Iterable[Utterance]) -> Traits:
@@ -88,7 +90,7 @@ def analyse_partition(
     agreements: Mapping[str, Mapping[str, str]],
     resamples: int,
 ) -> Analysed:
-    """Scores of groups, calibration and mean distributions of every system, and confusions of every speaker.
+    """Scores of groups, calibration and mean distributions of every system; confusions and divergences by speaker.
 
     Args:
         partition: name of the test partition.
@@ -105,6 +107,7 @@ def analyse_partition(
     place = {"partition": partition}
     tested = _tested([*hard.values(), *certain.values()])
     rows: list[dict[str, Any]] = []
+    unit_sums = [pl.DataFrame(schema=dict(UNIT_SUMS))]
     by_rule: dict[str | None, Traits] = {None: traits, **{rule: {"agreement": of} for rule, of in agreements.items()}}
     for rule, kinds in by_rule.items():
         for kind, grouping in _groupings(tested, kinds).items():
@@ -137,11 +140,16 @@ def analyse_partition(
                 )
                 rows += ({**own, "class_label": None, **asdict(score)} for score in scores)
         rows += _mean_distributions(systems, labels, label_names, vote_rule=rule, **place)
+        unit_sums.append(_unit_sums(systems, voted, vote_rule=rule, **place))
     if not soft:
         rows += _mean_distributions(certain, labels, label_names, vote_rule=None, **place)
     rows += _calibrations(certain, tested, resamples=resamples, **place)
     analyses = frame(rows, ANALYSES).with_columns(pl.col("value", "ci_low", "ci_high").fill_nan(None))
-    return Analysed(analyses=analyses, unit_counts=_unit_counts(hard, tested, label_names, partition=partition))
+    return Analysed(
+        analyses=analyses,
+        unit_counts=_unit_counts(hard, tested, label_names, partition=partition),
+        unit_sums=pl.concat(unit_sums),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -282,19 +290,40 @@ def _calibrations(certain: SoftSystems, tested: _Tested, *, partition: str, resa
     return rows
 
 
-# --- counts by unit ----------------------------------------------------------------------------------------------
+# --- counts and sums by unit -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _NamedUnits:
+    """Every speaker, or every utterance where fewer than five are known.
+
+    An utterance of an unknown speaker among known ones is a unit of its own, and its kind says so.
+    """
+
+    codes: IntArray
+    """Unit number of each tested utterance."""
+    kinds: pl.Series
+    names: pl.Series
+
+    def columns(self, units: IntArray) -> dict[str, pl.Series]:
+        """Kind and name of units by number."""
+        return {"unit_kind": self.kinds.gather(units), "unit": self.names.gather(units)}
+
+
+def _named_units(tested: _Tested) -> _NamedUnits:
+    units = tested.units
+    unknown = np.array([units.kind == "utterance" or name is None for name in tested.speakers], dtype=bool)
+    first = np.unique(units.codes, return_index=True)[1]
+    return _NamedUnits(
+        codes=units.codes,
+        kinds=pl.Series(np.where(unknown, "utterance", "speaker")[first], dtype=pl.String),
+        names=pl.Series(np.where(unknown, tested.names, tested.speakers)[first], dtype=pl.String),
+    )
 
 
 def _unit_counts(hard: HardSystems, tested: _Tested, label_names: Sequence[str], *, partition: str) -> pl.DataFrame:
-    """True against predicted labels of every speaker, or of every utterance where fewer than five are known.
-
-    An utterance of an unknown speaker among known ones is a unit of its own, and says so in ``unit_kind``.
-    """
-    units, n_labels = tested.units, len(label_names)
-    unknown = np.array([units.kind == "utterance" or name is None for name in tested.speakers], dtype=bool)
-    first = np.unique(units.codes, return_index=True)[1]
-    unit_names = pl.Series(np.where(unknown, tested.names, tested.speakers)[first], dtype=pl.String)
-    kinds = pl.Series(np.where(unknown, "utterance", "speaker")[first], dtype=pl.String)
+    """True against predicted labels of every unit."""
+    units, n_labels = _named_units(tested), len(label_names)
     gold_names, predicted_names = pl.Series(label_names), pl.Series([*label_names, "failed"])
     parts = [pl.DataFrame(schema=dict(UNIT_COUNTS))]
     for system_id, folds in hard.items():
@@ -311,12 +340,44 @@ def _unit_counts(hard: HardSystems, tested: _Tested, label_names: Sequence[str],
                         "partition": pl.repeat(partition, len(n), eager=True),
                         "fold_id": pl.repeat(fold.fold_id, len(n), eager=True),
                         "system_id": pl.repeat(system_id, len(n), eager=True),
-                        "unit_kind": kinds.gather(unit),
-                        "unit": unit_names.gather(unit),
+                        **units.columns(unit),
                         "gold": gold_names.gather(gold),
                         "predicted": predicted_names.gather(predicted),
                         "n": n,
                     }
                 )
             )
+    return pl.concat(parts, how="vertical_relaxed")
+
+
+def _unit_sums(soft: SoftSystems, voted: _Tested, *, partition: str, vote_rule: str) -> pl.DataFrame:
+    """Each metric of ``PAIRED_MEANS``, added up over the utterances of every unit."""
+    units = _named_units(voted)
+    parts = [pl.DataFrame(schema=dict(UNIT_SUMS))]
+    for (system_id, form), folds in soft.items():
+        for fold, rows in zip(folds, voted.rows(folds), strict=True):
+            codes = units.codes[rows]
+            predicted, _ = _settled([fold], fold.gold.shape[1])
+            n = np.bincount(codes)
+            held = np.flatnonzero(n)
+            for metric in PAIRED_MEANS:
+                sums = np.bincount(codes, weights=METRICS[metric].compute(fold.gold, predicted))
+                same = {
+                    "partition": partition,
+                    "fold_id": fold.fold_id,
+                    "system_id": system_id,
+                    "form": form,
+                    "vote_rule": vote_rule,
+                }
+                parts.append(
+                    pl.DataFrame(
+                        {
+                            **{name: pl.repeat(value, len(held), eager=True) for name, value in same.items()},
+                            **units.columns(held),
+                            "metric": pl.repeat(metric, len(held), eager=True),
+                            "n": n[held],
+                            "sum": sums[held],
+                        }
+                    )
+                )
     return pl.concat(parts, how="vertical_relaxed")

@@ -101,7 +101,7 @@ def parse_run(run: Path) -> ParseResult:
                     }
 
     # Scores of other answers than these would pass for this run's.
-    derived = (paths.scores, paths.confusions, paths.analyses, paths.unit_counts)
+    derived = (paths.scores, paths.confusions, paths.analyses, paths.unit_counts, paths.unit_sums)
     removed = [old.name for old in derived if remove(old)]
     table = frame(rows(), PREDICTIONS)
     handled = Counter(r.audio_handling for r in journal.responses.values() if r.audio_handling is not None)

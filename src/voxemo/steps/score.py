@@ -30,6 +30,7 @@ from voxemo.store.tables import (
     PREDICTIONS,
     SCORES,
     UNIT_COUNTS,
+    UNIT_SUMS,
     frame,
     read_table,
     write_table,
@@ -105,7 +106,7 @@ def score_run(
 ) -> ScoreResult:
     """Score a parsed run by every metric, reading and failure policy, with reference rows and intervals.
 
-    Analyses and counts by speaker are written beside the scores (``steps.analyse``).
+    Analyses, and counts and sums by speaker, are written beside the scores (``steps.analyse``).
 
     Args:
         workspace: holds the gold labels, votes and the split.
@@ -159,6 +160,7 @@ def score_run(
     write_table(paths.confusions, frame(confusions, CONFUSIONS), CONFUSIONS)
     write_table(paths.analyses, pl.concat([part.analyses for part in analysed]), ANALYSES)
     write_table(paths.unit_counts, pl.concat([part.unit_counts for part in analysed]), UNIT_COUNTS)
+    write_table(paths.unit_sums, pl.concat([part.unit_sums for part in analysed]), UNIT_SUMS)
     tested = set(table.rows["utterance_id"])
     return ScoreResult(
         run=run,

@@ -156,6 +156,11 @@ class RunPaths:
         return self.root / "unit_counts.parquet"
 
     @property
+    def unit_sums(self) -> Path:
+        """Divergences of distributions, summed by speaker, to pair runs by; derived, may be deleted."""
+        return self.root / "unit_sums.parquet"
+
+    @property
     def failures(self) -> Path:
         """Why answers could not be read, with examples; derived, may be deleted."""
         return self.root / "failures.json"

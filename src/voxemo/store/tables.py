@@ -80,6 +80,20 @@ UNIT_COUNTS: Schema = {
 """Strict reading; ``unit`` is what intervals resample (``unit_kind``: speaker or utterance); ``predicted`` may be
 ``failed``."""
 
+UNIT_SUMS: Schema = {
+    "partition": pl.String,
+    "fold_id": pl.String,
+    "system_id": pl.String,
+    "form": pl.String,
+    "vote_rule": pl.String,
+    "unit_kind": pl.String,
+    "unit": pl.String,
+    "metric": pl.String,
+    "n": pl.Int64,
+    "sum": pl.Float64,
+}
+"""Strict reading, failed distributions as uniform; ``sum`` is of the metric's values of a unit's ``n`` utterances."""
+
 CONFUSIONS: Schema = {
     "system_id": pl.String,
     "reading": pl.String,
@@ -110,6 +124,7 @@ STEPS = {
     "confusions.parquet": "score",
     "analyses.parquet": "score",
     "unit_counts.parquet": "score",
+    "unit_sums.parquet": "score",
     "predictions.parquet": "parse",
 }
 """Derived table to the verb that writes it."""
