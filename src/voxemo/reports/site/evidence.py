@@ -21,6 +21,8 @@ class RunEvidence:
     confusions: pl.DataFrame | None
     analyses: pl.DataFrame | None
     """None for runs that an older version scored."""
+    has_units: bool
+    """Counts and sums by speaker lie beside the scores, to tell systems apart."""
     failures: tuple[dict[str, Any], ...] | None
     """Reasons with examples, as ``failures.json`` has them; None for runs that an older version parsed."""
     workers: tuple[dict[str, Any], ...] = ()
@@ -37,10 +39,8 @@ class RunEvidence:
         # The name and not the path: no folder of a machine goes onto a page.
         name = self.run_id
         parse = [f"voxemo parse {name}"] if self.failures is None else []
-        return (
-            *parse,
-            *([f"voxemo score {name}"] if parse or self.analyses is None or self.confusions is None else []),
-        )
+        whole = self.has_units and self.analyses is not None and self.confusions is not None
+        return (*parse, *([f"voxemo score {name}"] if parse or not whole else []))
 
 
 def read_evidence(run: FinishedRun) -> RunEvidence:
@@ -54,6 +54,7 @@ def read_evidence(run: FinishedRun) -> RunEvidence:
         run=run,
         confusions=_table(run, "confusions", CONFUSIONS),
         analyses=_table(run, "analyses", ANALYSES),
+        has_units=paths.unit_counts.is_file() and paths.unit_sums.is_file(),
         failures=failures,
         workers=tuple(read_workers(run.path)),
         checks=read_checks(run.path),

@@ -37,13 +37,14 @@ SYNTHETIC = "Over synthetic corpora alone, which shows how ranking works and say
 
 
 def tied_on(board: Board, runs: Sequence[FinishedRun]) -> Tied:
-    """The best of a board of hard labels, and what cannot be told apart from it.
+    """The best of a board, and what cannot be told apart from it.
 
     Paired by speaker, with Holm's correction over the board. Nothing where a run was scored by an older version, which
-    kept no counts by speaker.
+    kept no counts or sums by speaker.
     """
     shown = {entry.run_id for entry in board.entries if entry.kind == "run" and not entry.partial}
-    if not all(RunPaths(run.path).unit_counts.is_file() for run in runs if run.manifest.run_id in shown):
+    kept = "unit_counts" if board.vote_rule is None else "unit_sums"
+    if not all(getattr(RunPaths(run.path), kept).is_file() for run in runs if run.manifest.run_id in shown):
         return {}
     systems = board_systems(board, runs)
     if systems.best is None:
