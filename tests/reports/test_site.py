@@ -27,7 +27,7 @@ from voxemo.reports.site.parts import MARKS, Cell, Page, Row, Section, Table, pa
 from voxemo.reports.site.render import address, render
 from voxemo.reports.site.run import run_page
 from voxemo.reports.site.standings import Standing, standings, training_data
-from voxemo.reports.site.transfer import NO_BASE, pairs_by_base, transfer_run
+from voxemo.reports.site.transfer import NO_BASE, pairs_by_base, transfer_page, transfer_run
 from voxemo.steps.plan import PlanOptions
 from voxemo.store.layout import RunPaths, Workspace
 
@@ -310,6 +310,21 @@ def test_transfers_are_paired_with_their_base_model_on_the_same_test_part(finish
     assert {pair.zero_shot for pair in pairs} == {base.path}
     assert [len(pair.shifts) for pair in pairs] == [0, 0, 1]
     assert {pair.refused for pair in alone} == {NO_BASE}
+
+
+def test_the_transfer_page_has_the_matrix_with_gains_and_what_changes(finished: list[FinishedRun]) -> None:
+    base = transfer_run(finished[0])
+    assert base is not None
+    # The base's own scores stand for the tuned model's: what is read is a folder, whatever made it.
+    tuned = replace(base, run_id="tuned", model_card=trained_on(base.model_card, "urdu"))
+
+    page = transfer_page([base, tuned])
+    matrix, changes = tables(page, "base-scripted")
+
+    assert texts(matrix.rows, 0) == ["zero-shot, best prompt", "urdu (tuned-urdu)"]
+    assert "(" in matrix.rows[1].cells[1].text
+    assert texts(changes.rows, 0) == ["urdu"]
+    assert transfer_page([base]).sections == ()
 
 
 def test_a_run_that_heard_something_else_is_no_transfer(finished: list[FinishedRun]) -> None:
