@@ -73,7 +73,7 @@ def scored(voxemo: Command, first_run: Path, tmp_path: Path) -> str:
 # --- what is there -----------------------------------------------------------------------------------------------
 
 
-VERBS = "list show check new prepare split train plan infer parse score report run compare demo"
+VERBS = "list show check new prepare split train plan infer parse score report run compare bundle verify demo"
 
 
 @pytest.mark.parametrize("words", [("--help",), ()], ids=["asked", "no words"])

@@ -115,3 +115,13 @@ def test_names_with_dollars_underscores_and_other_scripts_are_drawn_as_they_are(
     (path, *_) = figures.prompt_sensitivity(data, tmp_path, "names", title="$\\frac{1}")
 
     assert {"_$x_1$", "模型", "$\\frac{1}"} <= {text.strip() for text in texts(path)}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_long_names_leave_room_for_what_is_drawn(name: str, tmp_path: Path) -> None:
+    draw, data = FIGURES[name]
+    outside = [column for column in ("model", "system", "corpus_id", "class_label", "gold") if column in data().columns]
+    long = data().with_columns(pl.col(column) + " of a very long name " * 20 for column in outside)
+
+    # A warning of matplotlib, that nothing fits, is an error here.
+    assert draw(long, tmp_path, name, title="A title that goes on " * 20, kinds=("svg",))

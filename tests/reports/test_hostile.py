@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from hostile import HOSTILE, NAME, acting, hostile_run
+from hostile import HOSTILE, NAME, ON_CARDS, acting, hostile_run
 from latex_check import columns, problems
 from voxemo.core.escape import (
     FORMULA,
@@ -27,7 +27,9 @@ from voxemo.core.escape import (
     for_terminal,
     visible,
 )
-from voxemo.reports.tables import latex_table, markdown_table
+from voxemo.reports import figures, transfer
+from voxemo.reports.tables import csv_text, latex_table, markdown_table
+from voxemo.reports.transfer import TransferCell
 from voxemo.store.layout import Workspace
 
 TAGS = frozenset(
@@ -138,6 +140,25 @@ def test_json_says_the_same_and_nothing_in_it_acts(value: dict[str, str]) -> Non
 
     assert json.loads(made) == value
     assert acting(made) == set()
+
+
+@pytest.mark.parametrize("name", ON_CARDS)
+def test_a_matrix_of_transfers_shows_any_name(name: str, tmp_path: Path) -> None:
+    text = ON_CARDS[name]
+    cells = [
+        TransferCell(source=text, target=target, in_domain=False, value=0.5, zero_shot=0.4, zero_shot_prompt=text)
+        for target in (text, "plain")
+    ]
+    cells.append(TransferCell(source=text, target="third", in_domain=False, refused=text))
+    markdown = rendered(transfer.markdown(text, cells))
+    table = transfer.latex(text, cells)
+    (drawn,) = figures.transfer_map(cells, tmp_path, "map", title=text, kinds=("svg",))
+
+    assert set(markdown.tags) <= TAGS
+    assert markdown.attributes == []
+    assert (problems(table), columns(table)) == ([], {4})
+    assert acting(csv_text(transfer.csv_table(cells))) == set()
+    ElementTree.parse(drawn)
 
 
 # --- a hostile run -------------------------------------------------------------------------------------------------

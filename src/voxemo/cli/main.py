@@ -12,6 +12,7 @@ from typer.exceptions import Abort, TyperException
 
 from voxemo import __version__
 from voxemo.cli import (
+    bundle,
     catalog,
     check,
     compare,
@@ -80,6 +81,8 @@ app.command("report")(report.report)
 app.command("run")(run_verb.run)
 app.command("transfer")(transfer.transfer)
 app.command("compare")(compare.compare)
+app.command("bundle")(bundle.bundle)
+app.command("verify")(bundle.verify)
 app.command("disclose")(disclose.disclose)
 app.command("view")(view.view)
 app.command("demo")(demo.demo)

@@ -554,3 +554,26 @@ class RunManifest(Document):
     ``audio.truncated`` and ``audio.padded`` where the model card's policy applied."""
     deviations: tuple[Text, ...] = ()
     """Whatever differs from the standard protocol."""
+
+
+# --- bundles -----------------------------------------------------------------------------------------------------
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BundleIndex(Document):
+    """What a bundle holds, and how its scores were made. Written by `bundle`; `verify` begins with it."""
+
+    schema_version: Literal["1"] = "1"
+    run_id: Text
+    redacted: Text | None
+    """Why the texts of the answers are left out; None where they are in the bundle."""
+    resamples: int = Field(ge=1, le=100_000)
+    """Bootstrap resamples of every interval."""
+    failure_policies: tuple[FailurePolicy, ...] = Field(min_length=1)
+    """That the scores were made under, in their order."""
+    scorer_version: Text
+    made_with: dict[str, str]
+    """Versions of what the scores were computed with."""
+    files: dict[Text, Sha256]
+    """Every other file of the bundle, to the hash of its content."""

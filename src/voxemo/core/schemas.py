@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from voxemo.core.cards import CorpusCard, Document, LabelTable, ModelCard, PromptTemplate, PromptVariant, RunManifest
+from voxemo.core.cards import (
+    BundleIndex,
+    CorpusCard,
+    Document,
+    LabelTable,
+    ModelCard,
+    PromptTemplate,
+    PromptVariant,
+    RunManifest,
+)
 from voxemo.core.disclosure import Disclosure
 
 SCHEMAS: dict[str, tuple[type[Document], str]] = {
@@ -12,6 +21,7 @@ SCHEMAS: dict[str, tuple[type[Document], str]] = {
     "prompt": (PromptVariant, "1"),
     "labels": (LabelTable, "1"),
     "manifest": (RunManifest, "1"),
+    "bundle": (BundleIndex, "1"),
     "disclosure": (Disclosure, "1"),
 }
 """Names that ``voxemo show schema`` knows, to the document and the version of its schema, which a change of meaning

@@ -122,7 +122,7 @@ def transfer_map(
                 # On a dark cell it is the white line beside the black one that is seen.
                 frame.set_path_effects([withStroke(linewidth=3, foreground="white")])
                 axis.add_patch(frame)
-        _square_axes(axis, [for_figure(one, most=60) for one in columns], [for_figure(one, most=60) for one in rows])
+        _square_axes(axis, [for_figure(one, most=28) for one in columns], [for_figure(one, most=28) for one in rows])
         axis.set_xlabel("tested on")
         axis.set_ylabel("trained on")
         axis.set_title(fill(for_figure(title, most=300), 24 + 14 * len(columns)))
