@@ -73,6 +73,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/scoring.py
 	$(BIN)/python bench/corpora.py
 	$(BIN)/python bench/probing.py
+	$(BIN)/python bench/viewing.py
 	$(BIN)/python bench/demo_model.py
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/engine_7b.py

@@ -14,7 +14,7 @@ from voxemo.catalog import lookup
 from voxemo.cli import main
 from voxemo.cli.common import command_line, progress
 from voxemo.cli.prepare import header_lines
-from voxemo.core.cards import SCHEMAS
+from voxemo.core.schemas import SCHEMAS
 from voxemo.store.layout import RunPaths
 
 Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
@@ -73,7 +73,7 @@ def scored(voxemo: Command, first_run: Path, tmp_path: Path) -> str:
 # --- what is there -----------------------------------------------------------------------------------------------
 
 
-VERBS = "list show check new prepare split train plan infer parse score report run compare demo"
+VERBS = "list show check new prepare split train plan infer parse score report run compare bundle verify demo"
 
 
 @pytest.mark.parametrize("words", [("--help",), ()], ids=["asked", "no words"])

@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 
 from voxemo.catalog import lookup
-from voxemo.core.cards import CorpusCard, json_schema
+from voxemo.core.cards import CorpusCard
+from voxemo.core.schemas import json_schema
 
 CORPUS_IDS = (
     "aesdd",

@@ -11,7 +11,8 @@ from tiny_generic_checkpoints import GENERIC_BUILDERS
 from voxemo.backends.local.families import FAMILIES, GENERIC
 from voxemo.backends.registry import BUILTIN, backend_names
 from voxemo.catalog import lookup
-from voxemo.core.cards import ModelCard, json_schema
+from voxemo.core.cards import ModelCard
+from voxemo.core.schemas import json_schema
 
 NAMES = lookup.model_names()
 CARDS = [lookup.model_card(name) for name in NAMES]

@@ -5,7 +5,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from golden_files import check_golden
-from voxemo.core.cards import SCHEMAS, json_schema
+from voxemo.core.schemas import SCHEMAS, json_schema
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schemas"
 

@@ -16,6 +16,7 @@ from voxemo.parsing.hard import parse_hard
 from voxemo.parsing.reasons import REASONS
 from voxemo.parsing.repair import REPAIRS
 from voxemo.parsing.soft import parse_distribution
+from voxemo.parsing.spans import read_parts
 from voxemo.prompts.render import render_prompt
 
 READINGS: tuple[Reading, ...] = ("strict", "lenient")
@@ -255,3 +256,23 @@ def test_a_line_that_names_two_labels_is_never_read_as_one(text: str, label_set:
     prediction = parse_hard(f"FINAL LABEL: {line}", label_set, reading=reading)
 
     assert prediction.label is None or "FINAL LABEL" in text.upper()
+
+
+@settings(max_examples=300)
+@given(text=answers, label_set=label_sets, reading=st.sampled_from(READINGS))
+def test_the_marked_part_alone_says_what_the_whole_answer_says(
+    text: str, label_set: LabelSet, reading: Reading
+) -> None:
+    hard, stated = parse_both_forms(text, label_set, reading, "stop")
+    parts = {part.what: part for part in read_parts(text, "distribution", label_set, reading=reading)}
+
+    for part in parts.values():
+        assert 0 <= part.start < part.end <= len(text)
+    assert ("label" in parts and parts["label"].understood) == (hard.label is not None)
+    assert ("distribution" in parts and parts["distribution"].understood) == (stated.distribution is not None)
+    if hard.label is not None:
+        alone = "FINAL LABEL: " + text[parts["label"].start : parts["label"].end]
+        assert parse_hard(alone, label_set, reading=reading).label == hard.label
+    if stated.distribution is not None:
+        alone = "EMOTION DISTRIBUTION: " + text[parts["distribution"].start : parts["distribution"].end]
+        assert parse_distribution(alone, label_set, reading=reading).distribution == stated.distribution

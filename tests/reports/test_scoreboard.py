@@ -10,7 +10,7 @@ from voxemo.catalog import lookup
 from voxemo.core.errors import RunError
 from voxemo.core.types import FAILURE_POLICIES, Generation
 from voxemo.reports import scoreboard
-from voxemo.reports.disclosure import disclosure, read_workers
+from voxemo.reports.disclosure import disclosure, disclosure_markdown, read_workers
 from voxemo.reports.scoreboard import (
     Board,
     Cell,
@@ -209,12 +209,11 @@ def test_the_tidy_table_holds_every_number_of_the_boards(finished: FinishedRun) 
 
 def test_the_disclosure_has_every_point_of_the_checklist(finished: FinishedRun) -> None:
     manifest = read_manifest(finished.path)
-    text = disclosure(manifest, read_workers(finished.path), {})
+    text = disclosure_markdown(disclosure(manifest, read_workers(finished.path), {}))
 
     for heading in (
         "Run",
         "Model",
-        "Training-data overlap",
         "Corpus",
         "Split",
         "Labels",
@@ -231,8 +230,9 @@ def test_the_disclosure_has_every_point_of_the_checklist(finished: FinishedRun) 
         manifest.utterances_sha256,
         manifest.split.split_sha256,
         manifest.split.overlap,
-        "max_new_tokens = 512",
-        "repetition_penalty = 1.0",
+        "longest answer: 512",
+        "repetition penalty: 1.0",
+        "overlap of training data with the tested corpus: ",
         "not pinned",
         "angry, happy, neutral, sad",
         manifest.package_versions["numpy"],
@@ -243,8 +243,8 @@ def test_the_disclosure_has_every_point_of_the_checklist(finished: FinishedRun) 
 
 
 def test_a_run_without_answers_says_what_is_not_recorded(finished: FinishedRun) -> None:
-    assert "hardware: not recorded: no answers yet" in disclosure(finished.manifest, [], {})
+    assert "hardware: **MISSING**" in disclosure_markdown(disclosure(finished.manifest, [], {}))
 
 
 def test_no_path_of_this_machine_is_in_a_disclosure(finished: FinishedRun, tmp_path: Path) -> None:
-    assert str(tmp_path) not in disclosure(finished.manifest, read_workers(finished.path), {})
+    assert str(tmp_path) not in disclosure_markdown(disclosure(finished.manifest, read_workers(finished.path), {}))

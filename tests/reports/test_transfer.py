@@ -8,12 +8,21 @@ from xml.etree import ElementTree
 import pytest
 
 from golden_files import check_golden
+from latex_check import problems
+from toy import answered
 from voxemo.catalog import lookup
 from voxemo.catalog.transfer import corpus_shift
+from voxemo.core.cards import TrainingRecord
 from voxemo.core.errors import MissingDependency
+from voxemo.core.escape import for_latex
 from voxemo.reports import figures, transfer
-from voxemo.reports.tables import latex_text
+from voxemo.reports.figures import canvas
+from voxemo.reports.figures.matrices import ink_on
+from voxemo.reports.latex.paper import transfer_tables
+from voxemo.reports.scoreboard import read_runs
 from voxemo.reports.transfer import TransferCell
+from voxemo.steps.score import score_run
+from voxemo.store.layout import Workspace
 
 SCORES = {
     ("crema-d", "crema-d"): (0.911, 0.694),
@@ -68,7 +77,7 @@ def test_golden_matrix_in_csv(cells: list[TransferCell]) -> None:
 
 
 def test_every_character_that_means_something_in_latex_is_escaped() -> None:
-    plain = latex_text("a_b & 50 % of $x^2 {#~\\} <>")
+    plain = for_latex("a_b & 50 % of $x^2 {#~\\} <>")
 
     assert plain == (
         r"a\_b \& 50 \% of \$x\textasciicircum{}2 \{\#\textasciitilde{}\textbackslash{}\} \textless{}\textgreater{}"
@@ -132,7 +141,7 @@ def test_a_curve_without_validation_has_one_part(tmp_path: Path) -> None:
 def test_without_matplotlib_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, cells: list[TransferCell], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(figures, "find_spec", lambda name: None)
+    monkeypatch.setattr(canvas, "find_spec", lambda name: None)
 
     assert not figures.can_draw()
     with pytest.raises(MissingDependency, match=r"\[report\]"):
@@ -143,7 +152,28 @@ def test_without_matplotlib_the_extra_is_named(
 
 def test_ink_can_be_read_on_every_shade() -> None:
     shades = list(product((0.0, 0.5, 1.0), repeat=3))
-    inks = {shade: figures.ink_on(shade) for shade in shades}
+    inks = {shade: ink_on(shade) for shade in shades}
 
     assert inks[0.0, 0.0, 0.0] == "white"
     assert inks[1.0, 1.0, 1.0] == "black"
+
+
+def test_runs_make_pairs_by_the_model_they_began_from(workspace: Workspace) -> None:
+    run = answered(workspace, forms=("hard",), variants=("direct",))
+    score_run(workspace, run, resamples=10)
+    (base,) = read_runs([run])
+    card = base.manifest.model_cards["all"]
+    record = TrainingRecord.model_construct(kind="sft", base_model_id=card.model_id, corpus_id="urdu", sources=())
+    tuned_card = card.model_copy(update={"model_id": "tuned", "training": record})
+    tuned = replace(base, manifest=base.manifest.model_copy(update={"model_cards": {"1": tuned_card}}))
+
+    (with_base,) = transfer.transfer_pairs([base, tuned])[card.model_id]
+    (alone,) = transfer.transfer_pairs([tuned])[card.model_id]
+
+    assert (with_base.source, with_base.target, with_base.in_domain) == ("urdu", "toy", False)
+    assert with_base.zero_shot == base.path
+    assert [shift.source_corpus_id for shift in with_base.shifts] == ["urdu"]
+    assert alone.refused == "no zero-shot run of the base model beside it"
+    (table,) = transfer_tables([base, tuned]).values()
+    assert problems(table) == []
+    assert "urdu" in table

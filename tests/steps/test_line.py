@@ -21,7 +21,6 @@ from voxemo.core.errors import AnswerFileError, AudioError, NotPrepared, RunErro
 from voxemo.core.types import Generation, Response
 from voxemo.corpora import parsers
 from voxemo.splits.policies import split_sha256
-from voxemo.steps.compare import compare_runs
 from voxemo.steps.infer import InferResult, infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
@@ -665,26 +664,6 @@ def test_gold_of_another_manifest_is_refused(workspace: Workspace) -> None:
 
     with pytest.raises(RunError, match="its hash is not the one in"):
         score_run(workspace, run, resamples=FAST)
-
-
-def test_comparing_a_run_with_itself_finds_nothing(workspace: Workspace) -> None:
-    run = answered(workspace, forms=("hard",), variants=("direct",))
-
-    result = compare_runs(workspace, run, run, resamples=FAST)
-
-    assert result.unlike == ()
-    (one,) = result.comparisons
-    assert (one.difference.value, one.difference.ci_low, one.difference.ci_high) == (0, 0, 0)
-
-
-def test_comparing_two_splits_names_what_differs(workspace: Workspace) -> None:
-    a = answered(workspace, forms=("hard",), variants=("direct",))
-    b = answered(workspace, forms=("hard",), variants=("direct",), split_id="speaker-disjoint")
-
-    result = compare_runs(workspace, a, b, resamples=FAST)
-
-    assert any(line.startswith("split: protocol") for line in result.unlike)
-    assert result.comparisons[0].difference.ci_unit == "speaker"
 
 
 # --- likelihoods -------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def show(
     if kind == "prompt":
         _show_prompt(name, corpus, form, workspace_at(workspace), as_json)
     elif kind == "schema":
-        from voxemo.core.cards import SCHEMAS, json_schema
+        from voxemo.core.schemas import SCHEMAS, json_schema
 
         if name not in SCHEMAS:
             raise UnknownName("schema", name, tuple(SCHEMAS))

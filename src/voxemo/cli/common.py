@@ -1,7 +1,6 @@
 """What every verb shares: options, output for people and for programs, progress, and the way errors end."""
 
 import dataclasses
-import json
 import os
 import shlex
 import sys
@@ -12,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from voxemo.core.escape import for_json, for_terminal
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from voxemo.store.layout import Workspace
 
@@ -85,9 +87,9 @@ def print_table(screen: "Console", made: "Table") -> None:
 
 
 def say(text: str) -> None:
-    """Print a line of text to standard output, taken literally."""
+    """Print a line of text to standard output, taken literally; what would act on a terminal is shown as its code."""
     try:
-        typer.echo(text)
+        typer.echo(for_terminal(text))
     except BrokenPipeError:
         _reader_is_gone()
 
@@ -100,7 +102,7 @@ def _reader_is_gone() -> NoReturn:
 
 def emit(value: Any) -> None:
     """Print a result for programs: one JSON object on standard output."""
-    say(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    say(for_json(_plain(value)))
 
 
 def _plain(value: Any) -> Any:
@@ -221,9 +223,16 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
     """A rich table; columns from ``numbers_from`` on are aligned to the right."""
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False)
+    made = Table(title=literal(title) if title else None, title_justify="left", show_edge=False, pad_edge=False)
     for index, header in enumerate(headers):
-        made.add_column(header, justify="right" if index >= numbers_from else "left", no_wrap=True)
+        made.add_column(literal(header), justify="right" if index >= numbers_from else "left", no_wrap=True)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(literal, row))
     return made
+
+
+def literal(text: str, style: str = "") -> "Text":
+    """Text for rich, taken literally: no markup, and no code that a terminal would obey."""
+    from rich.text import Text
+
+    return Text(for_terminal(text), style=style)

@@ -12,10 +12,12 @@ from typer.exceptions import Abort, TyperException
 
 from voxemo import __version__
 from voxemo.cli import (
+    bundle,
     catalog,
     check,
     compare,
     demo,
+    disclose,
     doctor,
     download,
     infer,
@@ -28,11 +30,13 @@ from voxemo.cli import (
     split,
     train,
     transfer,
+    view,
 )
 from voxemo.cli import (
     run as run_verb,
 )
 from voxemo.core.errors import VoxEmoError
+from voxemo.core.escape import for_terminal
 
 app = typer.Typer(
     name="voxemo",
@@ -77,6 +81,10 @@ app.command("report")(report.report)
 app.command("run")(run_verb.run)
 app.command("transfer")(transfer.transfer)
 app.command("compare")(compare.compare)
+app.command("bundle")(bundle.bundle)
+app.command("verify")(bundle.verify)
+app.command("disclose")(disclose.disclose)
+app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.add_typer(train.app, name="train")
 app.add_typer(doctor.app, name="doctor")
@@ -114,6 +122,7 @@ def run() -> None:
 
 def _end(message: str, kind: str, as_json: bool, code: int = 1) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"error": kind, "message": message}, ensure_ascii=False) + "\n")
-    sys.stderr.write(f"{kind}: {message}\n" if kind != "Abort" else f"{message}\n")
+        sys.stdout.write(json.dumps({"error": kind, "message": message}) + "\n")
+    told = for_terminal(message)
+    sys.stderr.write(f"{kind}: {told}\n" if kind != "Abort" else f"{told}\n")
     raise SystemExit(code)

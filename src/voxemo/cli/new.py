@@ -1,4 +1,4 @@
-"""`voxemo new`: the first card of a user's own corpus."""
+"""`voxemo new`: the first card of a user's own corpus, or a disclosure to be filled in."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,17 +7,20 @@ import typer
 
 from voxemo.cli.common import JsonOption, emit, next_command, say, shown_path
 from voxemo.cli.prepare import DropOption, MapOption, pairs, read_label_source
-from voxemo.core.errors import UnknownName
+from voxemo.core.errors import CardError, UnknownName
 
 if TYPE_CHECKING:
     from voxemo.steps.new_corpus import NewCorpus
 
-KINDS = ("corpus",)
+KINDS = ("corpus", "disclosure")
+FORM = Path("disclosure.toml")
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="corpus.", show_default=False)],
-    name: Annotated[str, typer.Argument(help="Name of the new corpus.", show_default=False)],
+    kind: Annotated[str, typer.Argument(help="corpus or disclosure.", show_default=False)],
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the new corpus, or of the run to be disclosed.", show_default=False)
+    ] = None,
     manifest: Annotated[
         Path | None, typer.Option("--manifest", help="Its table of utterances: .csv, .jsonl or .parquet.")
     ] = None,
@@ -25,7 +28,9 @@ def new(
         Path | None,
         typer.Option("--root", help="Folder of its audio. Without --manifest, a first table is made of it."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the card. Default: NAME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the card, NAME by default; or file for the disclosure.")
+    ] = None,
     language: Annotated[
         list[str] | None, typer.Option("--language", help="BCP-47 language; may be repeated.", show_default=False)
     ] = None,
@@ -38,11 +43,18 @@ def new(
     mapped: MapOption = None,
     dropped: DropOption = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Renew an earlier card from the table; what it says otherwise is kept.")
+        bool,
+        typer.Option(
+            "--replace",
+            help="Renew an earlier card from the table; what it says otherwise is kept. Write a disclosure anew.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the first card of your own corpus: no Python is needed to benchmark on it."""
+    """Write the first card of your own corpus: no Python is needed to benchmark on it. Or an empty disclosure.
+
+    A disclosure says how a system was tested, for results that were not made by voxemo; `voxemo disclose` checks it.
+    """
     from datetime import UTC, datetime
 
     from voxemo.corpora.new_card import CardFacts
@@ -50,6 +62,11 @@ def new(
 
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
+    if kind == "disclosure":
+        _new_disclosure(name or "", out or FORM, replace=replace, as_json=as_json)
+        return
+    if name is None:
+        raise typer.BadParameter("a new corpus needs a name: voxemo new corpus NAME")
     texts = {"license": license, "citation": citation}
     facts = CardFacts(
         year=datetime.now(UTC).year,
@@ -79,6 +96,21 @@ def new(
         edit = "  Each file is labelled with its folder's name. To change that or to add columns, edit the table"
         say(f"{edit} first." if made.unknown else f"{edit} and run:\n  {renewal}")
     say(f"Next: {command}")
+
+
+def _new_disclosure(name: str, place: Path, *, replace: bool, as_json: bool) -> None:
+    from voxemo.core.disclosure import template
+    from voxemo.store.files import write_text
+
+    if place.exists() and not replace:
+        raise CardError(str(place), ["it is there already"], hint="Fill it in, name another file, or give --replace.")
+    write_text(place, template(name))
+    command = next_command("disclose", shown_path(place), workspace=None)
+    if as_json:
+        emit({"written": [place], "next": command})
+        return
+    say(f"wrote {shown_path(place)}: every point is empty, and says what it asks")
+    say(f"Next: fill it in, then: {command}")
 
 
 def renew_command(made: "NewCorpus", *, root: Path | None, out: Path | None) -> str:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voxemo.cli.common import JsonOption, console, emit, print_table, say, shown_path, table
+from voxemo.cli.common import JsonOption, console, emit, literal, print_table, say, shown_path, table
 
 if TYPE_CHECKING:
     from polars import DataFrame
     from rich.table import Table
 
-    from voxemo.reports.scoreboard import Board
+    from voxemo.reports.scoreboard import Board, FinishedRun
 
 
 def report(
@@ -25,6 +25,12 @@ def report(
     partial: Annotated[bool, typer.Option("--partial", help="Show partial runs too; they are marked.")] = False,
     published: Annotated[bool, typer.Option(help="Show published figures of the same corpus.")] = True,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for scoreboard.md and scoreboard.csv.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Folder for figures as SVG, PNG and PDF.", show_default=False)
+    ] = None,
+    latex: Annotated[
+        Path | None, typer.Option("--latex", help="Folder for the paper's tables in LaTeX.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show scored runs beside reference rows and published figures; write Markdown, CSV and each run's disclosure."""
@@ -38,7 +44,15 @@ def report(
     # The shell hands over what `runs/*` matches; files among it, such as an earlier scoreboard, are no runs.
     folders = [path for path in runs if path.is_dir() or not path.exists()]
     show_report(
-        folders, reading=reading, policy=failure_policy, partial=partial, published=published, out=out, as_json=as_json
+        folders,
+        reading=reading,
+        policy=failure_policy,
+        partial=partial,
+        published=published,
+        out=out,
+        figures=figures,
+        latex=latex,
+        as_json=as_json,
     )
 
 
@@ -50,6 +64,8 @@ def show_report(
     partial: bool = False,
     published: bool = True,
     out: Path | None = None,
+    figures: Path | None = None,
+    latex: Path | None = None,
     as_json: bool = False,
     beside: dict[str, Any] | None = None,
 ) -> None:
@@ -58,6 +74,7 @@ def show_report(
     from voxemo.reports import scoreboard
     from voxemo.reports.classes import write_classes
     from voxemo.reports.disclosure import write_disclosure
+    from voxemo.reports.tables import csv_text
     from voxemo.store.files import write_text
 
     skipped: list[str] = []
@@ -75,8 +92,9 @@ def show_report(
     written: list[Path] = []
     if out is not None:
         write_text(out / "scoreboard.md", scoreboard.markdown(made, conventions, failures))
-        write_text(out / "scoreboard.csv", tidy.write_csv())
+        write_text(out / "scoreboard.csv", csv_text(tidy))
         written += [out / "scoreboard.md", out / "scoreboard.csv"]
+    written += _drawn_and_set(finished, figures, latex, published=published)
     unwritten: list[str] = []
     for run in finished:
         for write in (write_disclosure, write_classes):
@@ -92,12 +110,50 @@ def show_report(
     print_boards(made)
     _print_text(scoreboard.CONVENTION_HEADER, scoreboard.convention_text(_failing(conventions)), CONVENTION_TITLE)
     _print_text(scoreboard.FAILURE_HEADER, scoreboard.failure_text(failures), FAILURE_TITLE)
-    for path in written:
-        say(f"wrote {shown_path(path)}")
+    for line in written_lines(written):
+        say(line)
     for problem in unwritten:
         say(f"not written: {problem}")
     for problem in skipped:
         say(f"SKIPPED: {problem}")
+
+
+FEW = 4
+
+
+def written_lines(paths: Sequence[Path]) -> list[str]:
+    """What was written: each file, or how many where one folder got more than a few."""
+    folders: dict[Path, list[Path]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, []).append(path)
+    lines = []
+    for folder, own in folders.items():
+        if len(own) > FEW:
+            lines.append(f"wrote {len(own)} files in {shown_path(folder)}")
+        else:
+            lines += [f"wrote {shown_path(path)}" for path in own]
+    return lines
+
+
+def _drawn_and_set(
+    finished: "Sequence[FinishedRun]", figures: Path | None, latex: Path | None, *, published: bool
+) -> list[Path]:
+    """Write figures and LaTeX tables where they are asked for; they are of the benchmark's reading and conventions."""
+    from voxemo.reports import scoreboard
+
+    if figures is None and latex is None:
+        return []
+    made = scoreboard.boards(finished)
+    written: list[Path] = []
+    if latex is not None:
+        from voxemo.reports.latex import write_tables
+
+        written += write_tables(made, finished, latex, published=published)
+    if figures is not None:
+        from voxemo.reports.figures.of_runs import write_figures
+
+        written += write_figures(made, finished, figures)
+    return written
 
 
 CONVENTION_TITLE = "UA % by what a failed answer is worth"
@@ -122,15 +178,14 @@ DROPPED_FIRST = ("MSE", "miF1 %", "TVD", "cos x100", "maF1 %", "top-1 %", "KLD")
 def print_boards(made: "Sequence[Board]") -> None:
     """Print boards: runs first, then reference rows, then published figures."""
     from rich.measure import Measurement
-    from rich.text import Text
 
     from voxemo.reports.scoreboard import table_rows
 
     screen = console()
     for board in made:
         screen.print()
-        screen.print(Text(board.title, style="bold"))
-        screen.print(Text(board.split_line, style="" if board.speaker_independent else "yellow"))
+        screen.print(literal(board.title, "bold"))
+        screen.print(literal(board.split_line, "" if board.speaker_independent else "yellow"))
         header = table_rows(board)[0]
         dropped: list[str] = []
         shown = _board_table(board, dropped)
@@ -145,12 +200,11 @@ def print_boards(made: "Sequence[Board]") -> None:
         if hidden:
             notes.append(f"Not shown in this narrow terminal: {', '.join(hidden)}. `--out FOLDER` writes all columns.")
         for note in (*notes, *board.notes):
-            screen.print(Text(f"  {note}", style="dim"))
+            screen.print(literal(f"  {note}", "dim"))
 
 
 def _board_table(board: "Board", dropped: Sequence[str]) -> "Table":
     from rich.table import Table
-    from rich.text import Text
 
     from voxemo.reports.scoreboard import table_rows
 
@@ -164,5 +218,5 @@ def _board_table(board: "Board", dropped: Sequence[str]) -> "Table":
         if entry.kind != kind:
             made.add_section()
         kind = entry.kind
-        made.add_row(*(Text(row[index], style="" if kind == "run" else "dim") for index in kept))
+        made.add_row(*(literal(row[index], "" if kind == "run" else "dim") for index in kept))
     return made

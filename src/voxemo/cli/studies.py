@@ -128,12 +128,13 @@ def write_matrix(matrix: "TransferMatrix", cells: "Sequence[TransferCell]", fold
     """Write a matrix as Markdown, CSV and LaTeX, and as figures where matplotlib is there."""
     from voxemo.reports import transfer
     from voxemo.reports.figures import can_draw, transfer_map
+    from voxemo.reports.tables import csv_text
     from voxemo.store.files import write_text
 
     title, name = matrix_title(matrix), file_name(matrix)
     texts = {
         "md": transfer.markdown(title, cells),
-        "csv": transfer.csv_table(cells).write_csv(),
+        "csv": csv_text(transfer.csv_table(cells)),
         "tex": transfer.latex(title, cells),
     }
     for ending, text in texts.items():
@@ -176,13 +177,14 @@ def write_sweep(runs: Sequence[Path], folder: Path, *, as_json: bool) -> list[Pa
     """Write and print the trainings that are a sweep; nothing where there is none."""
     from voxemo.reports import sweep
     from voxemo.reports.scoreboard import read_runs
+    from voxemo.reports.tables import csv_text
     from voxemo.store.files import write_text
 
     rows = sweep.sweep_rows(read_runs(runs, allow_partial=True))
     if not rows:
         return []
     write_text(folder / "sweep.md", sweep.markdown(rows))
-    write_text(folder / "sweep.csv", sweep.csv_table(rows).write_csv())
+    write_text(folder / "sweep.csv", csv_text(sweep.csv_table(rows)))
     if not as_json:
         header, *lines = sweep.table_rows(rows)
         screen = console()

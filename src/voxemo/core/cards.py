@@ -1,8 +1,7 @@
 """The documents: corpus, model and prompt cards, the shared label table, and the run manifest.
 
 Schemas only. The facts are in ``catalog/``; nothing here opens a file. Every document is frozen and refuses fields that
-its schema does not name. ``SCHEMAS`` maps the names that ``voxemo show schema`` knows to (class, schema version); a
-change of a schema's meaning raises its version.
+its schema does not name. ``core.schemas`` publishes them as JSON Schema.
 """
 
 from collections.abc import Sequence
@@ -557,26 +556,24 @@ class RunManifest(Document):
     """Whatever differs from the standard protocol."""
 
 
-SCHEMAS: dict[str, tuple[type[Document], str]] = {
-    "corpus": (CorpusCard, "1"),
-    "model": (ModelCard, "1"),
-    "template": (PromptTemplate, "1"),
-    "prompt": (PromptVariant, "1"),
-    "labels": (LabelTable, "1"),
-    "manifest": (RunManifest, "1"),
-}
+# --- bundles -----------------------------------------------------------------------------------------------------
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def json_schema(name: str) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a document, with its versioned id.
+class BundleIndex(Document):
+    """What a bundle holds, and how its scores were made. Written by `bundle`; `verify` begins with it."""
 
-    Raises:
-        KeyError: no schema of that name; see ``SCHEMAS``.
-    """
-    document, version = SCHEMAS[name]
-    schema = document.model_json_schema()
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:voxemo:schema:{name}:{version}",
-        **schema,
-    }
+    schema_version: Literal["1"] = "1"
+    run_id: Text
+    redacted: Text | None
+    """Why the texts of the answers are left out; None where they are in the bundle."""
+    resamples: int = Field(ge=1, le=100_000)
+    """Bootstrap resamples of every interval."""
+    failure_policies: tuple[FailurePolicy, ...] = Field(min_length=1)
+    """That the scores were made under, in their order."""
+    scorer_version: Text
+    made_with: dict[str, str]
+    """Versions of what the scores were computed with."""
+    files: dict[Text, Sha256]
+    """Every other file of the bundle, to the hash of its content."""

@@ -24,6 +24,7 @@
     ├── AnswerFileError      a file of answers that does not belong to the run
     ├── BackendError         a model that cannot be loaded, or does not do as declared
     ├── TrainingError        a training that cannot begin or go on
+    ├── BundleError          a bundle that is none, is damaged, or is not safe to read
     └── RunError             a run folder that is damaged, changed or not finished
 
 A message gives the fact, the place, the expectation and the next step, in this order.
@@ -97,7 +98,7 @@ class DuplicateName(VoxEmoError):
 class CardError(VoxEmoError, ValueError):
     """A card that does not say what its schema asks for."""
 
-    SCHEMA = "`voxemo show schema corpus` (or model, prompt, template) prints what a card must say."
+    SCHEMA = "`voxemo show schema corpus` (or model, prompt, template, disclosure) prints what it must say."
 
     def __init__(self, place: str, problems: Sequence[str], *, hint: str = SCHEMA) -> None:
         super().__init__(f"The card {place} cannot be used: {'; '.join(problems)}. {hint}".strip())
@@ -318,6 +319,14 @@ class BackendError(VoxEmoError):
 
 class TrainingError(VoxEmoError):
     """A training that cannot begin, or that leads nowhere."""
+
+
+class BundleError(VoxEmoError):
+    """A bundle that is none, is damaged, or holds what no bundle holds."""
+
+    def __init__(self, place: str, why: str, *, hint: str = "Get another copy from whoever made it.") -> None:
+        super().__init__(f"The bundle {place} cannot be used: {why}. {hint}")
+        self.place, self.why = place, why
 
 
 class RunError(VoxEmoError):

@@ -19,6 +19,9 @@ MAX_CANDIDATES = 10_000
 MAX_RAW_CHARS = 200
 """Kept of what stood in a label field (``ParsedPrediction.raw_label``)."""
 
+Span = tuple[int, int]
+"""Where a piece of an answer begins, and the offset after its end."""
+
 _LINE_END = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _MARKED_UP = re.compile(rf"[{MARKUP}{QUOTES}\])<]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -101,6 +104,15 @@ class Answer:
         """From an offset to the end of its line."""
         return first_line(self.text[start : start + MAX_LABEL_CHARS])
 
+    def lines(self, start: int) -> list[tuple[int, str]]:
+        """The lines from an offset on, as far as a label is looked for, with where each begins; at least one."""
+        found = []
+        at = start
+        for line in self.text[start : start + MAX_LABEL_CHARS].splitlines(keepends=True):
+            found.append((at, line.splitlines()[0]))
+            at += len(line)
+        return found or [(start, "")]
+
     def _occurrences(self, word: bytes) -> Iterator[int]:
         end = len(self._lower)
         for _ in range(MAX_CANDIDATES):
@@ -113,6 +125,16 @@ class Answer:
 def first_line(text: str) -> str:
     """The text up to its first line end, of any alphabet's kind."""
     return _LINE_END.split(text, maxsplit=1)[0]
+
+
+def span_of(piece: str, start: int) -> Span | None:
+    """Where a piece stands, without the white space around it; None where there is nothing else in it.
+
+    >>> span_of(" Sad ", 10)
+    (11, 14)
+    """
+    first = start + len(piece) - len(piece.lstrip())
+    return (first, first + len(piece.strip())) if piece.strip() else None
 
 
 def raw_label(line: str) -> str:

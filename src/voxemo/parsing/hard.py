@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from voxemo.core.labels import LabelSet
 from voxemo.core.types import ParsedPrediction, Reading
-from voxemo.parsing.fields import FINAL_LABEL, MAX_LABEL_CHARS, Answer, first_line, raw_label
+from voxemo.parsing.fields import FINAL_LABEL, MAX_LABEL_CHARS, Answer, Span, first_line, raw_label, span_of
 from voxemo.parsing.reasons import UNANSWERED, absence_reason, is_refusal
 from voxemo.parsing.repair import clean_word, label_of_phrase, label_of_word
 from voxemo.parsing.words import find_mentions
@@ -21,6 +21,8 @@ class LabelReading:
     raw: str | None = None
     repairs: tuple[str, ...] = ()
     reason: str | None = None
+    span: Span | None = None
+    """Where ``raw`` stands; None where nothing does."""
 
 
 def parse_hard(
@@ -68,47 +70,52 @@ def _strict(answer: Answer, label_set: LabelSet, finish: str) -> LabelReading:
         return LabelReading(reason=absence_reason(answer.text, finish))
     line = answer.label_line(start)
     label = label_set.exact(line.strip().removesuffix(".").strip())
-    if label is not None:
-        return LabelReading(label=label, raw=raw_label(line))
-    return LabelReading(raw=raw_label(line), reason=_reason(line, label_set, finish))
+    reason = None if label is not None else _reason(line, label_set, finish)
+    return LabelReading(label=label, raw=raw_label(line), reason=reason, span=span_of(line, start))
 
 
 def _lenient(answer: Answer, label_set: LabelSet, finish: str) -> LabelReading:
     field = answer.loose_field(FINAL_LABEL)
     if field is None:
         return _bare_label(answer, label_set, finish)
-    line, *below = answer.text[field.start : field.start + MAX_LABEL_CHARS].splitlines() or [""]
-    raw = raw_label(line)
+    (start, line), *below = answer.lines(field.start)
+    raw, span = raw_label(line), span_of(line, start)
     word, repairs = clean_word(line)
     label, by = label_of_phrase(word, label_set)
     if label is not None:
-        return LabelReading(label=label, raw=raw, repairs=_once(*field.repairs, *repairs, *by))
+        return LabelReading(label=label, raw=raw, repairs=_once(*field.repairs, *repairs, *by), span=span)
     if not field.marked:
         # Without a colon the words "final label" may stand in any sentence; only a label alone made them a field.
         return LabelReading(reason=absence_reason(answer.text, finish))
     if not word:
-        return _next_line(below, label_set, finish, LabelReading(raw=raw, repairs=(*field.repairs, *repairs)))
+        return _next_line(
+            below, label_set, finish, LabelReading(raw=raw, repairs=(*field.repairs, *repairs), span=span)
+        )
     mentions = find_mentions(word, label_set)
     if len(mentions.labels) == 1 and not mentions.negated and not mentions.listed:
         # The ends of a sentence were taken off in vain: its words are found without that.
         mattered = (repair for repair in repairs if repair not in ("quotes", "punctuation"))
-        return LabelReading(label=min(mentions.labels), raw=raw, repairs=_once(*field.repairs, *mattered, "sentence"))
-    return LabelReading(raw=raw, reason=_reason(line, label_set, finish))
+        said = _once(*field.repairs, *mattered, "sentence")
+        return LabelReading(label=min(mentions.labels), raw=raw, repairs=said, span=span)
+    return LabelReading(raw=raw, reason=_reason(line, label_set, finish), span=span)
 
 
-def _next_line(below: list[str], label_set: LabelSet, finish: str, field: LabelReading) -> LabelReading:
+def _next_line(below: list[tuple[int, str]], label_set: LabelSet, finish: str, field: LabelReading) -> LabelReading:
     """The first line with anything on it, if that is a label and nothing else."""
-    for line in below:
+    for start, line in below:
         word, repairs = clean_word(line)
         if not word:
             continue
         label, by = label_of_word(word, label_set)
         if label is not None:
             return LabelReading(
-                label=label, raw=raw_label(line), repairs=_once(*field.repairs, "next_line", *repairs, *by)
+                label=label,
+                raw=raw_label(line),
+                repairs=_once(*field.repairs, "next_line", *repairs, *by),
+                span=span_of(line, start),
             )
         break
-    return LabelReading(raw=field.raw, reason=_reason("", label_set, finish))
+    return LabelReading(raw=field.raw, reason=_reason("", label_set, finish), span=field.span)
 
 
 def _bare_label(answer: Answer, label_set: LabelSet, finish: str) -> LabelReading:
@@ -121,7 +128,8 @@ def _bare_label(answer: Answer, label_set: LabelSet, finish: str) -> LabelReadin
     label, by = label_of_phrase(word, label_set)
     if label is None:
         return absent
-    return LabelReading(label=label, raw=raw_label(text), repairs=_once("bare_label", *repairs, *by))
+    said = _once("bare_label", *repairs, *by)
+    return LabelReading(label=label, raw=raw_label(text), repairs=said, span=span_of(answer.text, 0))
 
 
 def _reason(line: str, label_set: LabelSet, finish: str) -> str:

@@ -28,16 +28,20 @@ _ENTRY = re.compile(
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 """As JSON writes numbers."""
 _CLOSING = re.compile(r"\s*+\}")
+_LOOSE_END = re.compile("[}\uff5d]")
 
 
 # Every number as a float: an integer of thousands of digits becomes infinite instead of raising.
 _DECODER = json.JSONDecoder(object_pairs_hook=list, parse_int=float, parse_float=float, parse_constant=float)
 
 
-def decode_object(text: str, *, finish: str) -> Pairs:
+def decode_object(text: str, *, finish: str) -> tuple[Pairs, int]:
     """Decode the JSON object that the text begins with; what follows it is not looked at.
 
     Numbers come as floats, NaN and infinities included; strings, None, booleans and nested values as themselves.
+
+    Returns:
+        Its pairs, and the offset after its end.
 
     Raises:
         UnreadableError: ``not_an_object``, ``too_deep``, ``bad_json``, or ``cut_off`` where it does not end since
@@ -47,11 +51,11 @@ def decode_object(text: str, *, finish: str) -> Pairs:
         raise UnreadableError("not_an_object")
     ends = _ends(text)
     try:
-        value, _ = _DECODER.raw_decode(text)
+        value, end = _DECODER.raw_decode(text)
     except ValueError:
         raise UnreadableError("bad_json" if ends or finish != "length" else "cut_off") from None
     pairs: Pairs = value
-    return pairs
+    return pairs, end
 
 
 def _ends(text: str) -> bool:
@@ -102,6 +106,15 @@ def loose_object(text: str) -> tuple[Pairs, tuple[str, ...]]:
     if comma:
         repairs["trailing_comma"] = None
     return pairs, tuple(repairs)
+
+
+def loose_end(text: str) -> int:
+    """Offset after the object that ``loose_object`` reads, in the text as it was before its characters were cleaned.
+
+    No entry holds a bracket, so the first closing one ends it; a full-width one was made plain by the cleaning.
+    """
+    match = _LOOSE_END.search(text)
+    return len(text) if match is None else match.end()
 
 
 def _entry_repairs(entry: re.Match[str]) -> list[str]:

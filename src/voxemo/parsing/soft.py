@@ -6,13 +6,14 @@ Only text in, numbers out. What a failure is worth is decided in scoring, not he
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from voxemo.core.labels import LabelSet
 from voxemo.core.types import ParsedPrediction, Reading
-from voxemo.parsing.fields import EMOTION_DISTRIBUTION, FINAL_LABEL, MAX_OBJECT_CHARS, Answer
+from voxemo.parsing.fields import EMOTION_DISTRIBUTION, FINAL_LABEL, MAX_OBJECT_CHARS, Answer, Span, first_line, span_of
 from voxemo.parsing.hard import read_label
 from voxemo.parsing.marks import MARKUP, PERCENTS, QUOTES
-from voxemo.parsing.objects import Pairs, decode_object, loose_object
+from voxemo.parsing.objects import Pairs, decode_object, loose_end, loose_object
 from voxemo.parsing.reasons import UNANSWERED, UnreadableError, absence_reason
 from voxemo.parsing.repair import clean_characters, clean_word, label_of_word
 
@@ -27,6 +28,17 @@ _NUMBER_TEXT = re.compile(
     rf"""[{QUOTES}]?\s*+(?P<digits>\+?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)"""
     rf"""\s*+(?P<percent>[{PERCENTS}])?\s*+[{QUOTES}]?"""
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionReading:
+    """What stands in the distribution field, and what it means."""
+
+    distribution: tuple[float, ...] | None = None
+    repairs: Repairs = ()
+    reason: str | None = None
+    span: Span | None = None
+    """Of the object; of a failure, of the rest of the line that was looked at. None where nothing stands."""
 
 
 def parse_distribution(
@@ -58,12 +70,12 @@ def parse_distribution(
         return ParsedPrediction(status="failed", reason=why, label_status="failed", label_reason=why)
     answer = Answer(text)
     label = read_label(answer, label_set, reading=reading, finish=finish)
-    distribution, repairs, reason = _read_distribution(answer, label_set, reading=reading, finish=finish)
+    found = read_distribution(answer, label_set, reading=reading, finish=finish)
     return ParsedPrediction(
-        status="failed" if distribution is None else "repaired" if repairs else "ok",
-        distribution=distribution,
-        repairs=repairs,
-        reason=reason,
+        status="failed" if found.distribution is None else "repaired" if found.repairs else "ok",
+        distribution=found.distribution,
+        repairs=found.repairs,
+        reason=found.reason,
         label=label.label,
         raw_label=label.raw,
         label_status="failed" if label.label is None else "repaired" if label.repairs else "ok",
@@ -71,39 +83,47 @@ def parse_distribution(
     )
 
 
-def _read_distribution(
-    answer: Answer, label_set: LabelSet, *, reading: Reading, finish: str
-) -> tuple[tuple[float, ...] | None, Repairs, str | None]:
-    """The distribution, its repairs, and why there is none."""
+def read_distribution(answer: Answer, label_set: LabelSet, *, reading: Reading, finish: str) -> DistributionReading:
+    """Read the distribution field of an answer; the form of ``parse_distribution`` that says where it stands."""
     try:
-        return _strict(answer, label_set, finish), (), None
+        return _strict(answer, label_set, finish)
     except UnreadableError as failure:
         reason = failure.reason
     if reading == "lenient":
         try:
-            return *_lenient(answer, label_set, finish), None
+            return _lenient(answer, label_set, finish)
         except UnreadableError as failure:
             reason = failure.reason
-    return None, (), reason
+    return DistributionReading(reason=reason, span=_looked_at(answer))
+
+
+def _looked_at(answer: Answer) -> Span | None:
+    """The line in which an object should begin, from the field's end on."""
+    field = answer.loose_field(EMOTION_DISTRIBUTION)
+    if field is None or not field.marked:
+        return None
+    rest = answer.text[field.start : field.start + MAX_OBJECT_CHARS]
+    blank = len(rest) - len(rest.lstrip())
+    return span_of(first_line(rest[blank:]), field.start + blank)
 
 
 # --- strict ------------------------------------------------------------------------------------------------------
 
 
-def _strict(answer: Answer, label_set: LabelSet, finish: str) -> tuple[float, ...]:
+def _strict(answer: Answer, label_set: LabelSet, finish: str) -> DistributionReading:
     start = answer.field(EMOTION_DISTRIBUTION)
     if start is None:
         raise UnreadableError(absence_reason(answer.text, finish))
-    body = answer.text[start : start + MAX_OBJECT_CHARS].lstrip()
+    piece = answer.text[start : start + MAX_OBJECT_CHARS]
+    body = piece.lstrip()
     if not body.startswith("{"):
         raise UnreadableError(_no_object_reason(body, finish))
+    pairs, end = decode_object(body, finish=finish)
     distribution, _ = _distribution(
-        decode_object(body, finish=finish),
-        label_set,
-        read_key=lambda key: (label_set.canonical(key.strip()), ()),
-        read_number=_number,
+        pairs, label_set, read_key=lambda key: (label_set.canonical(key.strip()), ()), read_number=_number
     )
-    return distribution
+    first = start + len(piece) - len(body)
+    return DistributionReading(distribution=distribution, span=(first, first + end))
 
 
 def _no_object_reason(body: str, finish: str) -> str:
@@ -121,9 +141,9 @@ def _number(value: object) -> tuple[float | None, Repairs]:
 # --- lenient -----------------------------------------------------------------------------------------------------
 
 
-def _lenient(answer: Answer, label_set: LabelSet, finish: str) -> tuple[tuple[float, ...], Repairs]:
-    body, repairs = _find_body(answer, finish)
-    pairs, object_repairs = _loose_pairs(body, finish)
+def _lenient(answer: Answer, label_set: LabelSet, finish: str) -> DistributionReading:
+    first, body, repairs = _find_body(answer, finish)
+    pairs, object_repairs, end = _loose_pairs(body, finish)
 
     def read_key(key: str) -> tuple[str | None, Repairs]:
         name = label_set.canonical(key.strip())
@@ -138,25 +158,27 @@ def _lenient(answer: Answer, label_set: LabelSet, finish: str) -> tuple[tuple[fl
     distribution, entry_repairs = _distribution(pairs, label_set, read_key=read_key, read_number=_loose_number)
     used = dict.fromkeys((*repairs, *object_repairs, *entry_repairs))
     # What the strict reading refused and no other repair explains is white space that JSON does not know.
-    return distribution, tuple(used) or ("white_space",)
+    return DistributionReading(
+        distribution=distribution, repairs=tuple(used) or ("white_space",), span=(first, first + end)
+    )
 
 
-def _find_body(answer: Answer, finish: str) -> tuple[str, Repairs]:
-    """The text from the object's opening bracket on, and the repairs that finding it took."""
+def _find_body(answer: Answer, finish: str) -> tuple[int, str, Repairs]:
+    """Where the object's opening bracket stands, the text from it on, and the repairs that finding it took."""
     field = answer.loose_field(EMOTION_DISTRIBUTION)
     if field is not None:
         piece = answer.text[field.start : field.start + MAX_OBJECT_CHARS]
         body = _PRELUDE.sub("", piece, count=1)
         if body.startswith("{"):
             dress = set(piece.removesuffix(body).strip())
-            return body, (*field.repairs, *_dress_repairs(dress))
+            return field.start + len(piece) - len(body), body, (*field.repairs, *_dress_repairs(dress))
         if field.marked:
             raise UnreadableError(_no_object_reason(body, finish))
     # Without a colon the name may stand in any sentence, and is no field if no object follows.
     if answer.text.count("{") != 1:
         raise UnreadableError(absence_reason(answer.text, finish))
     start = answer.text.index("{")
-    return answer.text[start : start + MAX_OBJECT_CHARS], ("bare_object",)
+    return start, answer.text[start : start + MAX_OBJECT_CHARS], ("bare_object",)
 
 
 def _dress_repairs(dress: set[str]) -> Repairs:
@@ -165,9 +187,11 @@ def _dress_repairs(dress: set[str]) -> Repairs:
     return ("markup",) if dress <= set("*_~") else ("code_fence",)
 
 
-def _loose_pairs(body: str, finish: str) -> tuple[Pairs, Repairs]:
+def _loose_pairs(body: str, finish: str) -> tuple[Pairs, Repairs, int]:
+    """Pairs of the object, the repairs that they took, and the offset after its end."""
     try:
-        return decode_object(body, finish=finish), ()
+        pairs, end = decode_object(body, finish=finish)
+        return pairs, (), end
     except UnreadableError as failure:
         if failure.reason == "too_deep":
             raise
@@ -176,7 +200,7 @@ def _loose_pairs(body: str, finish: str) -> tuple[Pairs, Repairs]:
             pairs, more = loose_object(cleaned)
         except UnreadableError:
             raise failure from None
-        return pairs, (*repairs, *more)
+        return pairs, (*repairs, *more), loose_end(body)
 
 
 def _loose_number(value: object) -> tuple[float | None, Repairs]:

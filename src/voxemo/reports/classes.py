@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from voxemo.core.escape import for_markdown
 from voxemo.reports.scoreboard import FinishedRun, prompt_title
 from voxemo.reports.tables import markdown_table
 from voxemo.store.files import write_text
@@ -47,14 +48,14 @@ def confusion(
 def classes_markdown(run: FinishedRun, confusions: pl.DataFrame) -> str:
     """Per-class scores and confusions of every prompt of a run, as a Markdown document."""
     names = run.manifest.label_names
-    parts = [f"# Class by class: {run.manifest.run_id}\n"]
+    parts = [f"# Class by class: {for_markdown(run.manifest.run_id)}\n"]
     parts.append(
         "Strict reading; a failed answer is a miss for its class. Scores: percent, mean over folds. "
         "Confusions: utterances, pooled over folds; rows are the truth.\n"
     )
     keys = confusions.select("partition", "system_id").unique(maintain_order=True)
     for partition, system_id in keys.iter_rows():
-        parts.append(f"## {partition}, {prompt_title(system_id)}\n")
+        parts.append(f"## {for_markdown(f'{partition}, {prompt_title(system_id)}')}\n")
         scores = {row[0]: row[1:] for row in class_scores(run, partition=partition, system_id=system_id).iter_rows()}
         counts = confusion(confusions, names, partition=partition, system_id=system_id)
         header = ["truth", "recall", "precision", "F1", *(f"→ {name}" for name in (*names, FAILED))]

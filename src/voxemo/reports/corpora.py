@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from voxemo.core.cards import CorpusCard, Expected
+from voxemo.core.escape import Markdown
 from voxemo.reports.tables import markdown_table
 
 HEADER = ("corpus", "language", "setting", "labels", "gold", "votes", "split", "access", "utterances", "speakers")
@@ -38,7 +39,7 @@ def corpora_page(cards: Sequence[CorpusCard]) -> str:
 
 def _row(card: CorpusCard) -> list[str]:
     return [
-        f"[{card.corpus_id}](#{card.corpus_id})",
+        Markdown(f"[{card.corpus_id}](#{card.corpus_id})"),
         _language(card),
         card.setting.replace("_", " "),
         str(len(card.labels.names)),

@@ -1,15 +1,36 @@
-"""A run's manifest and worker files as the paper's disclosure checklist (PROTOCOL section 9), in Markdown."""
+"""The disclosure checklist (PROTOCOL section 9): of a run, from its manifest and worker files; and as Markdown."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxemo.core.cards import ModelCard, RunManifest
-from voxemo.reports.scoreboard import FinishedRun
+from voxemo.core.cards import PromptText, RunManifest
+from voxemo.core.disclosure import (
+    AudioPart,
+    CheckPart,
+    CorpusPart,
+    DecodingPart,
+    Disclosure,
+    LabelPart,
+    MachinePart,
+    ModelPart,
+    Point,
+    PromptPart,
+    RunPart,
+    ScoringPart,
+    SplitPart,
+    checklist,
+    contradictions,
+)
+from voxemo.core.escape import fenced, for_markdown
+from voxemo.reports.scoreboard import FinishedRun, scorer_version
 from voxemo.store.files import read_json, write_text
 from voxemo.store.layout import RunPaths
+from voxemo.store.manifest import read_manifest
+from voxemo.store.tables import SCORES, read_table
 
 
 def read_workers(run: Path) -> list[dict[str, Any]]:
@@ -27,126 +48,170 @@ def disclosure(
     workers: Sequence[dict[str, Any]],
     checks: Mapping[str, dict[str, Any]],
     *,
-    scorer_version: str | None = None,
-) -> str:
-    """The disclosure of a run. Says "not recorded" where nothing is known, never leaves a point out."""
-    card, split = manifest.corpus_card, manifest.split
-    sections = [
-        ("Run", _run(manifest)),
-        ("Model", _model(manifest)),
-        ("Training-data overlap", [("with the tested corpus", manifest.training_overlap)]),
-        (
-            "Corpus",
-            [
-                ("corpus", f"{card.name} ({card.corpus_id}), card version {card.version}"),
-                ("card hash", manifest.corpus_card_sha256),
-                ("manifest hash", manifest.utterances_sha256),
-                ("counts", ", ".join(f"{n} {what}" for what, n in manifest.corpus_counts.items())),
-                ("complete", "yes" if manifest.corpus_complete else "no: counts differ from the card"),
-                ("licence", card.access.license),
-            ],
-        ),
-        (
-            "Split",
-            [
-                ("split", f"{split.split_id}: {split.policy}, {split.source}"),
-                ("hash", split.split_sha256),
-                ("seed", _or_none(split.seed)),
-                ("folds answered", f"{', '.join(split.folds)} of {split.n_folds}"),
-                ("test partitions", ", ".join(split.partitions)),
-                ("speaker overlap", split.overlap),
-                ("speaker-independent", _claim(split.speaker_independent)),
-            ],
-        ),
-        (
-            "Labels",
-            [
-                ("label set, in order", ", ".join(manifest.label_names)),
-                ("label source", manifest.label_source),
-                ("vote rule", _votes(manifest)),
-            ],
-        ),
-        (
-            "Decoding",
-            [
-                ("asked for", _pairs(manifest.generation)),
-                *(("in force, read back", _pairs(w["effective"])) for w in _distinct(workers, "effective")),
-            ],
-        ),
-        ("Audio", [("handling", manifest.audio_handling), ("condition", manifest.audio_condition)]),
-        (
-            "Reading and scoring",
-            [
-                ("parser version", manifest.parser_version),
-                ("label table", manifest.label_table),
-                ("scorer version", scorer_version or "not scored yet"),
-                ("failure policy", _pairs(manifest.failure_policy)),
-                ("ties", "to the first label in label-set order"),
-                ("answers", _counts(manifest)),
-            ],
-        ),
-        ("Checks", _checks(checks)),
-        ("Hardware and software", _machines(manifest, workers)),
-        ("Seeds", [(name, str(seed)) for name, seed in manifest.seeds.items()]),
-        (
-            "Deviations from the protocol",
-            [("", text) for text in manifest.deviations] or [("", "none")],
-        ),
-    ]
-    parts = [f"# Disclosure: {manifest.run_id}\n"]
-    if manifest.partial:
-        parts.append(f"**Partial run:** {manifest.partial}.\n")
-    for title, items in sections:
-        lines = [f"- {name}: {value}" if name else f"- {value}" for name, value in items]
-        parts.append(f"## {title}\n\n" + "\n".join(lines) + "\n")
+    scored_by: str | None = None,
+) -> Disclosure:
+    """The disclosure of a run; what nobody recorded is missing in it."""
+    return Disclosure(
+        partial=manifest.partial,
+        run=_run(manifest),
+        model=_model(manifest),
+        corpus=_corpus(manifest),
+        split=_split(manifest),
+        labels=LabelPart(names=manifest.label_names, source=manifest.label_source, votes=_votes(manifest)),
+        decoding=_decoding(manifest, workers),
+        audio=AudioPart(handling=manifest.audio_handling, condition=manifest.audio_condition),
+        scoring=_scoring(manifest, scored_by),
+        checks=_checks(checks),
+        machine=_machine(manifest, workers),
+        seeds=manifest.seeds,
+        deviations=manifest.deviations,
+        prompts=tuple(_prompt(prompt) for prompt in manifest.prompts),
+    )
+
+
+def disclosure_markdown(document: Disclosure) -> str:
+    """A disclosure as a checklist in Markdown. What is missing is said to be, never left out.
+
+    The document may be a run's own, or one that somebody filled in; whatever texts it has show as they are.
+    """
+    parts = [f"# Disclosure: {for_markdown(document.title)}\n"]
+    if document.partial:
+        parts.append(f"**Partial run:** {for_markdown(document.partial)}.\n")
+    for section in checklist(document):
+        lines = "".join(f"- {_line(point)}\n" for point in section.points)
+        parts.append(f"## {section.title}\n\n{lines}")
     parts.append("## Prompts\n")
-    for prompt in manifest.prompts:
-        fence = "```"
-        parts.append(
-            f"### {prompt.variant_id}, {prompt.form} form (version {prompt.variant_version})\n\n"
-            f"{fence}text\n{prompt.text}\n{fence}\n"
-        )
+    if not document.prompts:
+        parts.append("- **MISSING**\n")
+    for prompt in document.prompts:
+        name, form = (for_markdown(one) if one else "**MISSING**" for one in (prompt.name, prompt.form))
+        parts.append(f"### {name}, {form} form\n\n{fenced(prompt.text) if prompt.text else '**MISSING**'}\n")
+    wrong = contradictions(document)
+    if wrong:
+        parts.append("## Contradictions\n\n" + "".join(f"- {for_markdown(one)}\n" for one in wrong))
     return "\n".join(parts)
 
 
-def _run(manifest: RunManifest) -> list[tuple[str, str]]:
+def _line(point: Point) -> str:
+    if point.value is None:
+        return f"{point.name}: **MISSING** ({for_markdown(point.asks)})"
+    value = for_markdown(point.value)
+    return f"{for_markdown(point.name)}: {value}" if point.name else value
+
+
+def _run(manifest: RunManifest) -> RunPart:
     commit = manifest.git_commit or "not a checkout"
     if manifest.git_dirty:
         commit += ", with uncommitted changes"
-    return [
-        ("run", manifest.run_id),
-        ("made", manifest.created_utc),
-        ("protocol", manifest.protocol),
-        ("voxemo", f"{manifest.voxemo_version} ({commit})"),
-        ("command", f"`{manifest.command}`" if manifest.command else "not recorded"),
-        ("plan hash", manifest.plan_sha256),
-        ("requests", str(manifest.n_requests)),
-    ]
+    return RunPart(
+        run=manifest.run_id,
+        made=manifest.created_utc,
+        protocol=manifest.protocol,
+        software=f"voxemo {manifest.voxemo_version} ({commit})",
+        command=manifest.command,
+        also={"plan hash": manifest.plan_sha256, "requests": str(manifest.n_requests)},
+    )
 
 
-def _model(manifest: RunManifest) -> list[tuple[str, str]]:
+def _model(manifest: RunManifest) -> ModelPart:
     cards = manifest.model_cards
-    card: ModelCard = next(iter(cards.values()))
-    items = [
-        ("model", f"{card.name} ({card.model_id}), card version {card.version}"),
-        ("backend", card.backend),
-        ("repository", card.repository or "none"),
-        ("revision", card.revision or "not pinned"),
-        ("dtype", card.dtype or "not applicable"),
-        ("training data", card.training_data),
-        ("licence", card.license),
+    card = next(iter(cards.values()))
+    trained = [
+        f"fold {fold_id}: {record.kind} on {record.corpus_id}/{record.split_id}, {record.n_utterances} utterances, "
+        f"seed {record.seed}, weights {record.artefact_sha256[:16]}, recipe {_pairs(record.recipe)}"
+        for fold_id, one in cards.items()
+        if (record := one.training) is not None
     ]
-    for fold_id, one in cards.items():
-        if one.training is not None:
-            record = one.training
-            items.append(
-                (
-                    f"trained, fold {fold_id}",
-                    f"{record.kind} on {record.corpus_id}/{record.split_id}, {record.n_utterances} utterances, "
-                    f"seed {record.seed}, weights {record.artefact_sha256[:16]}, recipe {_pairs(record.recipe)}",
-                )
-            )
-    return items
+    return ModelPart(
+        model=f"{card.name} ({card.model_id}), card version {card.version}",
+        repository=card.repository or "none",
+        revision=card.revision or "not pinned",
+        dtype=card.dtype or "not applicable",
+        training_data=card.training_data,
+        training_overlap=manifest.training_overlap,
+        trained="; ".join(trained) or None,
+        license=card.license,
+        also={"backend": card.backend},
+    )
+
+
+def _corpus(manifest: RunManifest) -> CorpusPart:
+    card, counts = manifest.corpus_card, manifest.corpus_counts
+    n_speakers = counts.get("speakers")
+    excluded = [f"{counts[what]} {what}" for what in ("excluded", "unusable") if counts.get(what)]
+    return CorpusPart(
+        corpus=f"{card.name} ({card.corpus_id}), card version {card.version}",
+        version=f"manifest {manifest.utterances_sha256}",
+        n_utterances=counts.get("utterances"),
+        n_speakers=n_speakers or "unknown",
+        complete=manifest.corpus_complete,
+        left_out=", ".join(excluded) or "none",
+        license=card.access.license,
+        also={
+            "card hash": manifest.corpus_card_sha256,
+            "counts": ", ".join(f"{n} {what}" for what, n in counts.items()) or "none",
+        },
+    )
+
+
+SHARED = re.compile(r"(\d+) of \d+ test speakers")
+"""How `splits.checks` says that speakers are shared."""
+
+
+def _split(manifest: RunManifest) -> SplitPart:
+    split = manifest.split
+    shared = SHARED.match(split.overlap)
+    independent = split.speaker_independent
+    # Every prompt asks about every utterance once.
+    n_tested = manifest.n_requests // len(manifest.prompts) if manifest.prompts else None
+    return SplitPart(
+        split=f"{split.split_id}: {split.policy}, {split.source}",
+        identity=split.split_sha256,
+        seed="none" if split.seed is None else split.seed,
+        folds=f"{', '.join(split.folds)} of {split.n_folds}",
+        test_partitions=split.partitions,
+        n_tested=n_tested,
+        n_shared_speakers=int(shared[1]) if shared else 0 if independent else "unknown",
+        speaker_independent="unknown" if independent is None else independent,
+        also={"speaker overlap": split.overlap},
+    )
+
+
+def _decoding(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> DecodingPart:
+    asked = manifest.generation
+    named = {name: asked[name] for name in DecodingPart.model_fields if name in asked}
+    other = {name: value for name, value in asked.items() if name not in named}
+    return DecodingPart(
+        **named,
+        in_force=tuple(_pairs(worker["effective"]) for worker in _distinct(workers, "effective")) or None,
+        also={"asked for": _pairs(other)} if other else {},
+    )
+
+
+def _scoring(manifest: RunManifest, scored_by: str | None) -> ScoringPart:
+    counts = manifest.counts
+    strict = {status: counts.get(f"strict.{status}") for status in ("ok", "repaired", "failed")}
+    others = {name: n for name, n in counts.items() if name not in ("planned", "answered", "journal_bytes")}
+    return ScoringPart(
+        parser=f"voxemo's, version {manifest.parser_version}",
+        scorer=f"voxemo's, version {scored_by}" if scored_by else None,
+        failure_policy=_pairs(manifest.failure_policy),
+        ties="to the first label in label-set order",
+        n_asked=counts.get("planned", manifest.n_requests),
+        n_answered=counts.get("answered"),
+        n_read=strict["ok"],
+        n_repaired=strict["repaired"],
+        n_failed=strict["failed"],
+        also={"label table": manifest.label_table}
+        | ({"counts": ", ".join(f"{name} {n}" for name, n in others.items())} if others else {}),
+    )
+
+
+def _prompt(prompt: PromptText) -> PromptPart:
+    # The versions of two cards may have the same name.
+    return PromptPart(
+        name=f"{prompt.variant_id} (version {prompt.variant_version})", form=prompt.form, text=prompt.text
+    )
 
 
 def _votes(manifest: RunManifest) -> str:
@@ -157,38 +222,40 @@ def _votes(manifest: RunManifest) -> str:
     return f"{manifest.vote_rule} by default, every rule scored and named ({rules})"
 
 
-def _counts(manifest: RunManifest) -> str:
-    shown = (f"{name} {n}" for name, n in manifest.counts.items() if name != "journal_bytes")
-    return ", ".join(shown) or "not parsed yet"
-
-
-def _checks(checks: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    items = []
-    if (hearing := checks.get("hearing")) is None:
-        items.append(("does it hear", "not checked; `voxemo doctor hearing` asks with silence and noise for clips"))
+def _checks(checks: Mapping[str, dict[str, Any]]) -> CheckPart:
+    also = {}
+    hearing, parity = checks.get("hearing"), checks.get("parity")
+    if hearing is None:
+        hears = "not checked; voxemo doctor hearing asks with silence and noise for clips"
     else:
-        verdict = "NO: " + "; ".join(hearing["problems"]) if hearing["problems"] else "yes"
+        hears = "NO: " + "; ".join(hearing["problems"]) if hearing["problems"] else "yes"
         asked = f"{hearing['n_clips']} clips, {hearing['variant_id']} ({hearing['form']})"
-        items += [("does it hear", verdict), (f"answers that changed, of {asked}", json.dumps(hearing["changed"]))]
-    if (parity := checks.get("parity")) is not None:
-        found = (
+        also[f"answers that changed, of {asked}"] = json.dumps(hearing["changed"])
+    if parity is not None:
+        also["against plain generate"] = (
             f"{parity['n_answers_differ']} of {parity['n_questions']} answers and {parity['n_labels_differ']} labels "
             f"differ ({parity['dtype']}, {parity['device']}, batch size {parity['batch_size']})"
         )
-        items.append(("against plain generate", found))
-    return items
+    return CheckPart(hears=hears, also=also)
 
 
-def _machines(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    items = [("planned with", _pairs(manifest.package_versions))]
-    for field in ("hardware", "package_versions"):
-        items += [(f"answered with, {field.replace('_', ' ')}", _pairs(w[field])) for w in _distinct(workers, field)]
+def _machine(manifest: RunManifest, workers: Sequence[dict[str, Any]]) -> MachinePart:
+    sizes = sorted({size for one in workers if (size := one["effective"].get("batch_size")) is not None})
     asked = [worker["throughput"] for worker in workers if "throughput" in worker]
+    also = {"planned with": _pairs(manifest.package_versions)}
+    used: dict[str, list[str]] = {}
+    for worker in workers:
+        for package, version in worker["package_versions"].items():
+            versions = used.setdefault(package, [])
+            versions += [] if version in versions else [version]
     if asked:
-        items.append(("throughput", _throughput(asked)))
-    if not workers:
-        items.append(("hardware", "not recorded: no answers yet"))
-    return items
+        also["throughput"] = _throughput(asked)
+    return MachinePart(
+        hardware="; ".join(_pairs(worker["hardware"]) for worker in _distinct(workers, "hardware")) or None,
+        batch_size=(", ".join(map(str, sizes)) or "chosen by the backend") if workers else None,
+        packages={package: " and ".join(map(str, versions)) for package, versions in used.items()} or None,
+        also=also,
+    )
 
 
 def _throughput(asked: Sequence[Mapping[str, Any]]) -> str:
@@ -214,17 +281,19 @@ def _pairs(content: Mapping[Any, Any]) -> str:
     return ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in content.items()) or "none"
 
 
-def _claim(value: bool | None) -> str:
-    return {True: "yes", False: "no", None: "unknown, the corpus names no speakers"}[value]
+def run_disclosure(run: Path) -> Disclosure:
+    """The disclosure of a run folder, as far as the run has come.
 
-
-def _or_none(value: object) -> str:
-    return "none" if value is None else str(value)
+    Raises:
+        RunError: the folder is no run.
+    """
+    scores = RunPaths(run).scores
+    version = scorer_version(read_table(scores, SCORES)) if scores.exists() else None
+    return disclosure(read_manifest(run), read_workers(run), read_checks(run), scored_by=version)
 
 
 def write_disclosure(run: FinishedRun) -> Path:
     """Write ``report/disclosure.md`` of a run and return its path."""
     path = RunPaths(run.path).report / "disclosure.md"
-    workers, checks = read_workers(run.path), read_checks(run.path)
-    write_text(path, disclosure(run.manifest, workers, checks, scorer_version=run.scorer_version))
+    write_text(path, disclosure_markdown(run_disclosure(run.path)))
     return path

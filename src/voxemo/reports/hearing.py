@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from voxemo.core.escape import for_markdown
 from voxemo.core.types import AudioCondition
 from voxemo.reports.tables import markdown_table
 from voxemo.scoring.evaluate import Difference
@@ -30,7 +31,7 @@ def write_hearing(run: Path, gains: Sequence[Gain]) -> Path:
     path = RunPaths(run).report / "hearing.md"
     units = sorted({d.ci_unit for *_, d in gains if d.ci_unit is not None})
     text = (
-        f"# What hearing is worth: {run.name}\n\n"
+        f"# What hearing is worth: {for_markdown(run.name)}\n\n"
         "Unweighted accuracy in percent, pooled over folds, failed answers as wrong: about the clips, and about what "
         "was heard in their place. Silence and noise are as long as the clip, and noise is as strong; shuffled is the "
         "clip of another utterance of the run. A gain whose interval holds 0 is no sign of hearing.\n\n"

@@ -15,6 +15,7 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError
+from voxemo.core.escape import for_markdown
 from voxemo.core.types import CORRECTED, ENSEMBLE, LIKELIHOOD, MEAN_DISTRIBUTION, REFERENCE, AudioCondition
 from voxemo.reports.tables import markdown_table
 from voxemo.store.layout import RunPaths
@@ -169,7 +170,7 @@ class FinishedRun:
     @property
     def scorer_version(self) -> str:
         """Version of the formulas that gave the scores."""
-        return ", ".join(sorted(self.scores["scorer_version"].unique()))
+        return scorer_version(self.scores)
 
     @property
     def n_scored(self) -> int:
@@ -184,6 +185,11 @@ class FinishedRun:
         if missing:
             reasons.append(f"{missing} of {self.manifest.counts['planned']} requests unanswered")
         return "; ".join(reasons) or None
+
+
+def scorer_version(scores: pl.DataFrame) -> str:
+    """Version of the formulas that gave scores."""
+    return ", ".join(sorted(scores["scorer_version"].unique()))
 
 
 def read_runs(
@@ -524,9 +530,9 @@ def markdown(made: Sequence[Board], conventions: pl.DataFrame, failures: pl.Data
     parts = ["# Scoreboard\n"]
     for board in made:
         header, *rows = table_rows(board)
-        parts.append(f"## {board.title}\n\n{board.split_line}\n")
+        parts.append(f"## {for_markdown(board.title)}\n\n{for_markdown(board.split_line)}\n")
         parts.append(markdown_table(header, rows, n_text=3))
-        parts.append("\n".join(f"- {note}" for note in (*board.run_notes, *board.notes)) + "\n")
+        parts.append("\n".join(f"- {for_markdown(note)}" for note in (*board.run_notes, *board.notes)) + "\n")
     if conventions.height:
         parts.append("## What a failed answer is worth\n\nUnweighted accuracy (%) under the three conventions.\n")
         parts.append(markdown_table(CONVENTION_HEADER, convention_text(conventions), n_text=2))

@@ -1,6 +1,10 @@
-"""Tables as Markdown and LaTeX."""
+"""Tables as Markdown, CSV and LaTeX. Every cell is text from anywhere, and made fit for where it goes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from voxemo.core.escape import Latex, for_csv, for_latex, for_markdown, shortened
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_text: int) -> str:
@@ -13,55 +17,89 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_te
     <BLANKLINE>
     """
     align = ["---" if index < n_text else "---:" for index in range(len(header))]
-    lines = [header, align, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [[for_markdown(cell) for cell in header], align, *([for_markdown(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "→": r"$\rightarrow$",
-}
+def csv_text(table: pl.DataFrame) -> str:
+    """A table as CSV whose texts no spreadsheet takes for formulas; numbers stay numbers."""
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    safe = [pl.Series(name, [None if text is None else for_csv(text) for text in table[name]]) for name in texts]
+    return table.with_columns(safe).write_csv()
 
 
-def latex_text(text: str) -> str:
-    r"""Text as LaTeX prints it, whatever characters it has.
+LONG = 40
+"""Rows that fit on a page; longer tables go over several."""
+WIDEST = 60
+"""Characters of a cell of a LaTeX table."""
 
-    >>> latex_text("50 % of a_b")
-    '50 \\% of a\\_b'
+
+def latex_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str] | None],
+    *,
+    caption: str,
+    label: str,
+    n_text: int,
+) -> str:
+    """A LaTeX table in the rules of ``booktabs``, over several pages (``longtable``) where it is long.
+
+    Args:
+        header: names of the columns.
+        rows: cells; None draws a line.
+        caption: above the table.
+        label: to refer to it by.
+        n_text: how many columns, from the left, are text; the others stand to the right.
     """
-    return "".join(LATEX.get(character, character) for character in text)
-
-
-def latex_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, label: str, n_text: int) -> str:
-    """A LaTeX table in the rules of ``booktabs``; the first ``n_text`` columns are text, the others to the right."""
     # In braces: a row that begins with a square bracket would be taken for an argument of the one before.
-    lines = [" & ".join(f"{{{latex_text(cell)}}}" for cell in line) + r" \\" for line in (header, *rows)]
+    lines = [
+        r"\midrule" if row is None else " & ".join(f"{{{_latex_cell(cell)}}}" for cell in row) + r" \\"
+        for row in (header, *rows)
+    ]
     columns = "l" * n_text + "r" * (len(header) - n_text)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_text(caption)}}}",
-            rf"\label{{{label}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            lines[0],
-            r"\midrule",
-            *lines[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    head = [rf"\caption{{{for_latex(caption)}}}", rf"\label{{{label}}}"]
+    frame = _long if len(lines) > LONG else _short
+    return "\n".join([*frame(head, columns, lines[0], lines[1:], n_columns=len(header)), ""])
+
+
+def _latex_cell(text: str) -> str:
+    # A name that fills the page would push the numbers off it.
+    return for_latex(text if isinstance(text, Latex) else shortened(text, most=WIDEST))
+
+
+def _short(head: list[str], columns: str, first: str, lines: list[str], *, n_columns: int) -> Iterable[str]:
+    return [
+        r"\begin{table}",
+        r"\centering",
+        *head,
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        first,
+        r"\midrule",
+        *lines,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+def _long(head: list[str], columns: str, first: str, lines: list[str], *, n_columns: int) -> Iterable[str]:
+    return [
+        rf"\begin{{longtable}}{{{columns}}}",
+        *head[:-1],
+        head[-1] + r" \\",
+        r"\toprule",
+        first,
+        r"\midrule",
+        r"\endfirsthead",
+        r"\toprule",
+        first,
+        r"\midrule",
+        r"\endhead",
+        rf"\midrule \multicolumn{{{n_columns}}}{{r}}{{continued}} \\",
+        r"\endfoot",
+        r"\bottomrule",
+        r"\endlastfoot",
+        *lines,
+        r"\end{longtable}",
+    ]

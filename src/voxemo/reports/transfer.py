@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from voxemo.catalog import lookup
-from voxemo.catalog.transfer import CorpusShift
-from voxemo.core.cards import ModelCard
-from voxemo.reports.scoreboard import prompt_title
+from voxemo.catalog.transfer import CorpusShift, corpus_shift
+from voxemo.core.cards import CorpusCard, ModelCard
+from voxemo.core.escape import for_markdown
+from voxemo.reports.scoreboard import FinishedRun, prompt_title
 from voxemo.reports.tables import latex_table, markdown_table
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
@@ -142,6 +143,62 @@ def _published(model: str, source: str, corpus_id: str, partition: str) -> dict[
     }
 
 
+# --- the pairs that runs make --------------------------------------------------------------------------------------
+
+
+def transfer_pairs(runs: Sequence[FinishedRun]) -> dict[str, list[PairRuns]]:
+    """Base model to the pairs of corpora that its fine-tuned runs make, each with the zero-shot run beside it.
+
+    A pair without one is refused, because its gain is not known.
+    """
+    found: dict[str, list[PairRuns]] = {}
+    plain = {_place(run): run for run in runs if next(iter(run.manifest.model_cards.values())).training is None}
+    for run in runs:
+        manifest = run.manifest
+        record = next(iter(manifest.model_cards.values())).training
+        if record is None or record.kind != "sft":
+            continue
+        base = base_model(run)
+        beside = plain.get(_place(run))
+        target = manifest.corpus_card
+        in_domain = record.corpora == (target.corpus_id,)
+        sources = [card for name in record.corpora if (card := _card(name, runs)) is not None]
+        for partition in manifest.split.partitions:
+            several = len(manifest.split.partitions) > 1
+            found.setdefault(base, []).append(
+                PairRuns(
+                    source=record.corpus_id if not record.sources else "+".join(record.corpora),
+                    target=f"{target.corpus_id} {partition}" if several else target.corpus_id,
+                    partition=partition,
+                    in_domain=in_domain,
+                    shifts=() if in_domain else tuple(corpus_shift(source, target) for source in sources),
+                    refused=None if beside is not None else "no zero-shot run of the base model beside it",
+                    run=run.path,
+                    zero_shot=None if beside is None else beside.path,
+                )
+            )
+    return found
+
+
+def _place(run: FinishedRun) -> tuple[str, ...]:
+    m = run.manifest
+    return (base_model(run), m.corpus_card.corpus_id, m.split.split_sha256, m.label_source, *m.label_names)
+
+
+def _card(corpus_id: str, runs: Sequence[FinishedRun]) -> CorpusCard | None:
+    """The card of a corpus: of a run over it, else the built-in one; None for a stranger's corpus that was not run."""
+    for run in runs:
+        if run.manifest.corpus_card.corpus_id == corpus_id:
+            return run.manifest.corpus_card
+    return lookup.corpus_card(corpus_id) if corpus_id in lookup.corpus_names() else None
+
+
+def base_model(run: FinishedRun) -> str:
+    """Id of the model that a run asked; of a trained one, that of the model it was trained from."""
+    card = next(iter(run.manifest.model_cards.values()))
+    return card.model_id if card.training is None else card.training.base_model_id or card.model_id
+
+
 # --- text ---------------------------------------------------------------------------------------------------------
 
 NOTE = (
@@ -255,8 +312,8 @@ def markdown(title: str, cells: Sequence[TransferCell]) -> str:
     """The matrix and the shifts behind it, as a Markdown document."""
     header, *rows = table_rows(cells)
     return (
-        f"# {title}\n\n{markdown_table(header, rows, n_text=1)}\n"
-        + "".join(f"- {remark}\n" for remark in remarks(cells))
+        f"# {for_markdown(title)}\n\n{markdown_table(header, rows, n_text=1)}\n"
+        + "".join(f"- {for_markdown(remark)}\n" for remark in remarks(cells))
         + f"\n## What changes\n\n{markdown_table(SHIFT_HEADER, shift_rows(cells), n_text=len(SHIFT_HEADER))}"
     )
 

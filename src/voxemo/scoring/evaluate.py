@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from voxemo.core.types import FailurePolicy
 from voxemo.scoring.arrays import FloatArray, IntArray, mean_of_defined
 from voxemo.scoring.bootstrap import Units, percentile_interval, resample_totals, resampling_units
 from voxemo.scoring.folds import AnyFold, AnyHardFold, HardFold, HardReference, SoftFold
+from voxemo.scoring.significance import difference_p
 from voxemo.scoring.table import HARD_KINDS, METRICS, SOFT_KINDS, Metric
 from voxemo.scoring.totals import Key, Scorer, hard_scorer, soft_scorer
 
@@ -19,10 +21,13 @@ __all__ = [
     "HardFold",
     "HardReference",
     "Score",
+    "SideBySide",
     "SoftFold",
     "difference",
+    "difference_of",
     "score_hard",
     "score_soft",
+    "side_by_side",
 ]
 
 MEAN = "mean"
@@ -62,6 +67,28 @@ class Difference:
     """``speaker`` or ``utterance`` when both systems were resampled together, ``utterance, independent`` when not."""
     n_shared_units: int
     """Units that both systems were tested on."""
+    n_units: int
+    """Units that either was tested on."""
+    standard_error: float | None
+    """Standard deviation of the resampled differences."""
+    p: float | None
+    """Two-sided p-value of this difference alone (``significance.difference_p``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SideBySide:
+    """Pooled scores of several systems on one corpus, and their resamples under the same weights."""
+
+    values: FloatArray
+    """Shape (n_systems,); NaN where not defined."""
+    draws: FloatArray
+    """Shape (resamples, n_systems)."""
+    ci_unit: str
+    """As in ``Difference``."""
+    n_units: int
+    """Units that any of them was tested on."""
+    n_shared_units: int
+    """Units that all of them were tested on."""
 
 
 # --- scores ------------------------------------------------------------------------------------------------------
@@ -295,7 +322,7 @@ def _interval(value: float, draws: FloatArray, *, level: float) -> tuple[float |
     return _number(low), _number(high)
 
 
-def _number(value: FloatArray | float) -> float | None:
+def _number(value: FloatArray | np.floating[Any] | float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
@@ -337,38 +364,29 @@ def difference(
     Raises:
         ValueError: a system has no fold.
     """
-    if not folds_a or not folds_b:
-        raise ValueError("a difference needs at least one fold of each system")
-    if (metric.kind == "per_class_confusion") != (class_label is not None):
-        raise ValueError(f"metric {metric.name!r} is of kind {metric.kind}, class_label is {class_label!r}")
-    scorer_a = _scorer(folds_a, metric=metric, label_names=label_names, policy=policy)
-    scorer_b = _scorer(folds_b, metric=metric, label_names=label_names, policy=policy)
+    both = side_by_side(
+        [folds_a, folds_b],
+        metric=metric,
+        label_names=[label_names, label_names],
+        policy=policy,
+        class_label=class_label,
+        resamples=resamples,
+        seed=seed,
+    )
+    return difference_of(both, 0, 1, level=level)
 
-    units = _units([*folds_a, *folds_b])
-    n_rows_a = sum(fold.n_rows for fold in folds_a)
-    codes_a, codes_b = units.codes[:n_rows_a], units.codes[n_rows_a:]
-    totals_a, totals_b = _totals(scorer_a, codes_a, units.n_units), _totals(scorer_b, codes_b, units.n_units)
-    shared = np.intersect1d(codes_a, codes_b)
 
-    rng = np.random.default_rng(seed)
-    if units.kind == "speaker" or len(shared):
-        together = resample_totals(np.hstack([totals_a, totals_b]), resamples=resamples, rng=rng)
-        draws_a, draws_b = np.hsplit(together, [totals_a.shape[1]])
-        how = ""
-    else:
-        draws_a = resample_totals(totals_a[np.unique(codes_a)], resamples=resamples, rng=rng)
-        draws_b = resample_totals(totals_b[np.unique(codes_b)], resamples=resamples, rng=rng)
-        how = ", independent"
-
-    key = (metric.name, class_label)
-    value_a = scorer_a.read(totals_a.sum(axis=0), policy)[key]
-    value_b = scorer_b.read(totals_b.sum(axis=0), policy)[key]
+def difference_of(together: SideBySide, a: int, b: int, *, level: float = 0.95) -> Difference:
+    """Difference of two of several systems; arguments are their numbers, and the coverage of the interval."""
+    value_a, value_b = together.values[a], together.values[b]
     value = _number(value_a - value_b)
-    ci_unit, low, high = None, None, None
-    if value is not None and units.n_units > 1:
-        apart = scorer_a.read(draws_a, policy)[key] - scorer_b.read(draws_b, policy)[key]
-        ci_unit = f"{units.kind}{how}"
+    ci_unit, low, high, error, p = None, None, None, None, None
+    if value is not None and together.n_units > 1:
+        apart = together.draws[:, a] - together.draws[:, b]
+        ci_unit = together.ci_unit
         low, high = _interval(value, apart, level=level)
+        error = _number(np.std(apart))
+        p = _number(difference_p(apart, value=value, n_units=together.n_units))
     return Difference(
         value_a=_number(value_a),
         value_b=_number(value_b),
@@ -376,7 +394,69 @@ def difference(
         ci_low=low,
         ci_high=high,
         ci_unit=ci_unit,
-        n_shared_units=len(shared),
+        n_shared_units=together.n_shared_units,
+        n_units=together.n_units,
+        standard_error=error,
+        p=p,
+    )
+
+
+def side_by_side(
+    systems: Sequence[Sequence[AnyFold]],
+    *,
+    metric: Metric,
+    label_names: Sequence[Sequence[str]],
+    policy: FailurePolicy,
+    class_label: str | None = None,
+    resamples: int = 1000,
+    seed: int | Sequence[int] = 0,
+) -> SideBySide:
+    """Scores of several systems on one corpus, resampled together as ``difference`` resamples two.
+
+    Args:
+        systems: folds of each.
+        metric: the metric that is compared; it decides which kind of folds is needed.
+        label_names: the label set of each, in order.
+        policy: what a failed answer is worth.
+        class_label: the class, for metrics that have one value for each.
+        resamples: bootstrap resamples, at least 1.
+        seed: of the bootstrap; same inputs, same bytes.
+
+    Raises:
+        ValueError: a system has no fold, or folds of the wrong kind.
+    """
+    if not all(systems):
+        raise ValueError("a difference needs at least one fold of each system")
+    if (metric.kind == "per_class_confusion") != (class_label is not None):
+        raise ValueError(f"metric {metric.name!r} is of kind {metric.kind}, class_label is {class_label!r}")
+    scorers = [
+        _scorer(folds, metric=metric, label_names=names, policy=policy)
+        for folds, names in zip(systems, label_names, strict=True)
+    ]
+    units = _units([fold for folds in systems for fold in folds])
+    ends = np.cumsum([sum(fold.n_rows for fold in folds) for folds in systems])
+    codes = np.split(units.codes, ends[:-1])
+    totals = [_totals(scorer, of, units.n_units) for scorer, of in zip(scorers, codes, strict=True)]
+    tested_by = np.stack([np.bincount(of, minlength=units.n_units) > 0 for of in codes]).sum(axis=0)
+
+    rng = np.random.default_rng(seed)
+    if units.kind == "speaker" or (tested_by > 1).any():
+        together = resample_totals(np.hstack(totals), resamples=resamples, rng=rng)
+        drawn = np.split(together, np.cumsum([of.shape[1] for of in totals])[:-1], axis=1)
+        how = ""
+    else:
+        own = [of[np.unique(of_rows)] for of, of_rows in zip(totals, codes, strict=True)]
+        drawn = [resample_totals(of, resamples=resamples, rng=rng) for of in own]
+        how = ", independent"
+
+    key = (metric.name, class_label)
+    read = [scorer.read for scorer in scorers]
+    return SideBySide(
+        values=np.array([one(of.sum(axis=0), policy)[key] for one, of in zip(read, totals, strict=True)], dtype=float),
+        draws=np.stack([one(of, policy)[key] for one, of in zip(read, drawn, strict=True)], axis=1),
+        ci_unit=f"{units.kind}{how}",
+        n_units=units.n_units,
+        n_shared_units=int((tested_by == len(systems)).sum()),
     )
 
 

@@ -72,6 +72,8 @@ def agreement(votes: Mapping[str, FloatArray]) -> dict[str, str]:
     Args:
         votes: utterance to its votes within the label set, none of them all 0.
     """
+    if not votes:
+        return {}
     counts = np.stack(list(votes.values()))
     names = bin_names(AGREEMENT_BINS)
     numbers = bin_numbers(counts.max(axis=1) / counts.sum(axis=1), n_bins=AGREEMENT_BINS)

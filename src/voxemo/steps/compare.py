@@ -1,65 +1,128 @@
-"""Two runs side by side: what differs between them, and how far apart their scores are."""
+"""Runs side by side: whether they are comparable, how far apart their scores are, and what such a test can show.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Everything is about the speakers of these test parts: they are resampled, the corpora stay. A difference over several
+corpora says how other speakers of *these* corpora would be answered, and nothing about other corpora.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voxemo.core.cards import RunManifest
-from voxemo.core.errors import RunError, UnknownName
+import numpy as np
+
+from voxemo.core.errors import RunError, UnknownName, listing
 from voxemo.core.types import FailurePolicy
-from voxemo.scoring.evaluate import Difference, difference
-from voxemo.scoring.folds import HardFold
-from voxemo.steps.score import ScoredTable, hard_systems, load_scored, metrics
+from voxemo.scoring.arrays import FloatArray
+from voxemo.scoring.bootstrap import percentile_interval
+from voxemo.scoring.evaluate import Difference, SideBySide, difference_of, side_by_side
+from voxemo.scoring.folds import HardFold, SoftFold
+from voxemo.scoring.multiplicity import holm
+from voxemo.scoring.ranks import rank_intervals
+from voxemo.scoring.significance import detectable_difference, difference_p, joint_degrees
+from voxemo.scoring.table import HARD_KINDS, Metric
+from voxemo.steps.comparable import ManifestDifference, manifest_differences
+from voxemo.steps.score import ScoredTable, hard_systems, load_scored, metrics, soft_systems
 from voxemo.store.layout import Workspace
+
+ALPHA = 0.05
+POWER = 0.8
+
+System = tuple[str, str]
+"""System id and form."""
+Folds = Sequence[HardFold] | Sequence[SoftFold]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The difference of two runs in one metric and system."""
+    """The difference of two runs in one metric and system, on one test part."""
 
+    corpus_id: str
     run_a: str
     run_b: str
     system_id: str
+    form: str
+    """``hard``, ``distribution``, ``vote`` or ``likelihood``, as in the scores."""
     metric: str
+    policy: FailurePolicy
     partition: str
     difference: Difference
+    p_holm: float | None
+    """Adjusted for all test parts and prompts that were compared in this metric."""
+    detectable: float | None
+    """The smallest true difference that a test of this size finds in 80 % of the cases, at 5 % two-sided."""
     overlap_a: str
     overlap_b: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeanDifference:
+    """The mean over test parts, each of which counts the same."""
+
+    system_id: str
+    form: str
+    metric: str
+    n_parts: int
+    difference: Difference
+    p_holm: float | None
+    """Adjusted for all prompts that were compared in this metric."""
+    detectable: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairFacts:
+    """What differs between the two runs over one corpus."""
+
+    run_a: str
+    run_b: str
+    differences: tuple[ManifestDifference, ...]
+
+    @property
+    def breaking(self) -> tuple[ManifestDifference, ...]:
+        """Those that leave a difference of scores without meaning."""
+        return tuple(one for one in self.differences if one.weight == "breaks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompareResult:
-    """What differs between two runs, and their scores' differences."""
+    """What differs between two sets of runs, and their scores' differences."""
 
-    unlike: tuple[str, ...]
-    """What else differs than what is compared, in words; empty when only the model does."""
+    pairs: tuple[PairFacts, ...]
     comparisons: tuple[Comparison, ...]
+    means: tuple[MeanDifference, ...]
+    """Over test parts, of the systems that were compared on all of several."""
+    left_out: tuple[str, ...]
+    """Runs without a counterpart, and metrics without what they need, in words."""
 
 
-def manifest_differences(a: RunManifest, b: RunManifest) -> tuple[str, ...]:
-    """Everything in which two runs differ beside their models, in words a reader can weigh."""
-    facts = [
-        ("split", f"{a.split.split_id} ({a.split.overlap})", f"{b.split.split_id} ({b.split.overlap})"),
-        ("split hash", a.split.split_sha256[:8], b.split.split_sha256[:8]),
-        ("manifest hash", a.utterances_sha256[:8], b.utterances_sha256[:8]),
-        ("corpus card hash", a.corpus_card_sha256[:8], b.corpus_card_sha256[:8]),
-        ("label source", a.label_source, b.label_source),
-        ("label set", ", ".join(a.label_names), ", ".join(b.label_names)),
-        ("prompts", _prompts(a, b), _prompts(b, a)),
-        ("decoding", str(a.generation), str(b.generation)),
-        ("audio condition", a.audio_condition, b.audio_condition),
-        ("parser version", a.parser_version, b.parser_version),
-        ("label table", a.label_table, b.label_table),
-        ("partial", str(a.partial), str(b.partial)),
-    ]
-    return tuple(f"{name}: {left} | {right}" for name, left, right in facts if left != right)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedRun:
+    """The rank of one system beside others, on one test part or over all."""
+
+    place: str
+    """Corpus and test part, or ``mean``."""
+    run: str
+    """Run id; over several test parts, the system's name."""
+    name: str
+    system_id: str
+    form: str
+    metric: str
+    value: float
+    ci_low: float | None
+    ci_high: float | None
+    rank: int
+    rank_low: int
+    rank_high: int
+    """Best and worst rank in 95 % of the resamples."""
 
 
-def _prompts(manifest: RunManifest, other: RunManifest) -> str:
-    """Prompts of one run that the other did not ask."""
-    theirs = {prompt.prompt_sha256 for prompt in other.prompts}
-    own = sorted(f"{p.variant_id} ({p.form})" for p in manifest.prompts if p.prompt_sha256 not in theirs)
-    return ", ".join(own) or "no other"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankResult:
+    """Several systems side by side."""
+
+    pairs: tuple[PairFacts, ...]
+    """Each run beside the first one over its corpus."""
+    ranked: tuple[RankedRun, ...]
+    left_out: tuple[str, ...]
 
 
 def compare_runs(
@@ -72,73 +135,449 @@ def compare_runs(
     policy: FailurePolicy = "wrong",
     resamples: int = 1000,
 ) -> CompareResult:
-    """Compare two parsed runs over one corpus in one hard metric, by a bootstrap that pairs their speakers.
+    """Compare two parsed runs over one corpus in one metric, whatever else differs between them.
 
-    The runs may be over different splits: the speakers of both are drawn together, so that the difference of a
-    protocol split and a speaker-disjoint one gets an interval too. Values are pooled over folds.
-
-    Args:
-        workspace: holds the gold labels of both.
-        run_a: the first run.
-        run_b: the second; the difference is first minus second.
-        metric: name of a hard metric with one value.
-        systems: prompt variants or ``ensemble``; by default all that both runs have.
-        policy: what a failed answer is worth.
-        resamples: bootstrap resamples.
+    As `compare_sets` with ``force``, for callers that know what differs because they made it so.
 
     Raises:
-        RunError: the runs are over different corpora or label sets, or share no system.
+        RunError: the runs are over different corpora, or share no system.
         UnknownName: there is no such metric or system.
     """
-    known = {name: m for name, m in metrics().items() if m.kind == "confusion"}
-    if metric not in known:
-        raise UnknownName("hard metric", metric, tuple(known))
-    a, b = load_scored(workspace, run_a), load_scored(workspace, run_b)
-    if a.manifest.corpus_card.corpus_id != b.manifest.corpus_card.corpus_id:
-        raise RunError(
-            f"{a.manifest.run_id} and {b.manifest.run_id} are over different corpora; a difference of their scores "
-            "would compare corpora, not systems."
-        )
-    if a.manifest.label_names != b.manifest.label_names or a.manifest.label_source != b.manifest.label_source:
-        raise RunError(f"{a.manifest.run_id} and {b.manifest.run_id} have other label sets or label sources.")
+    return compare_sets(
+        workspace,
+        [run_a],
+        [run_b],
+        metric_names=(metric,),
+        systems=systems,
+        policy=policy,
+        resamples=resamples,
+        force=True,
+    )
+
+
+def compare_sets(
+    workspace: Workspace,
+    runs_a: Sequence[Path],
+    runs_b: Sequence[Path],
+    *,
+    metric_names: Sequence[str] = ("unweighted_accuracy",),
+    systems: Sequence[str] | None = None,
+    policy: FailurePolicy | None = None,
+    resamples: int = 1000,
+    force: bool = False,
+) -> CompareResult:
+    """Compare two systems by their runs, corpus by corpus and over all, by a bootstrap that pairs their speakers.
+
+    Runs are paired by corpus and split; where a corpus has one run on each side, over different splits too: the
+    speakers of both are drawn together. Values are pooled over folds.
+
+    Args:
+        workspace: holds the gold labels of all.
+        runs_a: parsed runs of the first system, over one corpus or several.
+        runs_b: of the second; the difference is first minus second.
+        metric_names: hard or soft metrics with one value.
+        systems: prompt variants, ``ensemble`` or other system ids; by default all that both runs have.
+        policy: what a failed answer is worth; by default wrong on hard metrics and uniform on soft ones.
+        resamples: bootstrap resamples.
+        force: compare what is not comparable.
+
+    Raises:
+        RunError: no corpus is on both sides, a corpus has several runs that cannot be told apart, no system is shared,
+            or the runs are not comparable.
+        UnknownName: there is no such metric or system.
+    """
+    chosen = _chosen_metrics(metric_names)
+    a, b = ([load_scored(workspace, run) for run in runs] for runs in (runs_a, runs_b))
+    pairs, left_out = _pairs(a, b)
+    facts = tuple(_facts(left, right) for left, right in pairs)
+    if not force:
+        _refuse(facts)
+    if systems:
+        shared = (_system_names(left, chosen) & _system_names(right, chosen) for left, right in pairs)
+        _check_names(systems, set.union(*shared))
     comparisons: list[Comparison] = []
-    for partition in sorted(set(a.rows["partition"]) & set(b.rows["partition"])):
-        left, right = (hard_systems(t, partition=partition, reading="strict") for t in (a, b))
-        shared = [name for name in left if name in right]
-        for name in systems or shared:
-            if name not in shared:
-                raise UnknownName("system", name, shared)
-            comparisons.append(_comparison(a, b, left[name], right[name], name, partition, metric, policy, resamples))
+    means: list[MeanDifference] = []
+    for metric in chosen:
+        found: list[tuple[Comparison, FloatArray]] = []
+        for number, (left, right) in enumerate(pairs):
+            made = _compared(left, right, metric, systems, _policy(metric, policy), resamples, number)
+            if not made:
+                run_ids = f"{left.manifest.run_id} and {right.manifest.run_id}"
+                left_out.append(f"{metric.name}: {run_ids} share no system that it is defined for")
+            found += made
+        comparisons += _adjusted([one for one, _ in found])
+        means += _means(found)
     if not comparisons:
-        raise RunError(f"{a.manifest.run_id} and {b.manifest.run_id} share no prompt variant on a common test part.")
-    return CompareResult(unlike=manifest_differences(a.manifest, b.manifest), comparisons=tuple(comparisons))
+        raise RunError(
+            f"{pairs[0][0].manifest.run_id} and {pairs[0][1].manifest.run_id} share no prompt variant on a common test "
+            f"part that {listing([metric.name for metric in chosen])} could be computed for."
+        )
+    return CompareResult(pairs=facts, comparisons=tuple(comparisons), means=tuple(means), left_out=tuple(left_out))
 
 
-def _comparison(
+def rank_runs(
+    workspace: Workspace,
+    runs: Sequence[Path],
+    *,
+    metric_names: Sequence[str] = ("unweighted_accuracy",),
+    systems: Sequence[str] | None = None,
+    policy: FailurePolicy | None = None,
+    resamples: int = 1000,
+    force: bool = False,
+) -> RankResult:
+    """Rank several systems on each test part and, where all of them cover several, over them.
+
+    A system is a model and how it met the corpus; runs of the same over several corpora belong together. All runs over
+    one corpus are resampled together.
+
+    Args:
+        workspace: as `compare_sets`, and so the others.
+        runs: parsed runs, two or more over some corpus.
+        metric_names: hard or soft metrics with one value.
+        systems: prompt variants or other system ids, each ranked by itself; by default all that every run has.
+        policy: what a failed answer is worth.
+        resamples: bootstrap resamples.
+        force: rank what is not comparable.
+
+    Raises:
+        RunError: no corpus has two runs, two runs cannot be told apart, or they are not comparable.
+        UnknownName: there is no such metric or system.
+    """
+    chosen = _chosen_metrics(metric_names)
+    tables = [load_scored(workspace, run) for run in runs]
+    groups: dict[str, dict[str, ScoredTable]] = {}
+    for table in tables:
+        group = groups.setdefault(table.manifest.corpus_card.corpus_id, {})
+        name = _name(table)
+        if name in group:
+            raise RunError(
+                f"{group[name].manifest.run_id} and {table.manifest.run_id} are both runs of {name} over one corpus. "
+                "Give one of them, or compare the two by themselves."
+            )
+        group[name] = table
+    left_out = [f"{corpus} has one run only" for corpus, group in groups.items() if len(group) < 2]
+    groups = {corpus: group for corpus, group in groups.items() if len(group) > 1}
+    if not groups:
+        raise RunError("No corpus has two of these runs; ranks need systems over the same corpus.")
+    facts = tuple(
+        _facts(first, other) for group in groups.values() for first, *others in [[*group.values()]] for other in others
+    )
+    if not force:
+        _refuse(facts)
+    if systems:
+        every = (_system_names(table, chosen) for group in groups.values() for table in group.values())
+        _check_names(systems, set.intersection(*every))
+    ranked: list[RankedRun] = []
+    for metric in chosen:
+        boards: dict[System, dict[str, tuple[tuple[str, ...], SideBySide]]] = {}
+        for number, (corpus, group) in enumerate(groups.items()):
+            for place, system, names, together in _boards(
+                corpus, group, metric, systems, _policy(metric, policy), resamples, number
+            ):
+                boards.setdefault(system, {})[place] = (names, together)
+                run_ids = [group[name].manifest.run_id for name in names]
+                ranked += _ranked(
+                    place, system, metric, run_ids, names, together.values, together.draws, together.n_units
+                )
+        for system, places in boards.items():
+            ranked += _ranked_over(system, metric, places)
+    return RankResult(pairs=facts, ranked=tuple(ranked), left_out=tuple(left_out))
+
+
+# --- what is compared with what ----------------------------------------------------------------------------------
+
+
+def _chosen_metrics(names: Sequence[str]) -> list[Metric]:
+    known = {name: metric for name, metric in metrics().items() if metric.kind != "per_class_confusion"}
+    for name in names:
+        if name not in known:
+            raise UnknownName("metric with one value", name, tuple(known))
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _check_names(systems: Sequence[str], known: set[str]) -> None:
+    for name in systems:
+        if name not in known:
+            raise UnknownName("system", name, sorted(known))
+
+
+def _policy(metric: Metric, policy: FailurePolicy | None) -> FailurePolicy:
+    return policy or ("wrong" if metric.kind in HARD_KINDS else "uniform")
+
+
+def _pairs(
+    a: Sequence[ScoredTable], b: Sequence[ScoredTable]
+) -> tuple[list[tuple[ScoredTable, ScoredTable]], list[str]]:
+    """Runs over one corpus and split, or over one corpus where there is one on each side; and what is left."""
+    pairs: list[tuple[ScoredTable, ScoredTable]] = []
+    left_out: list[str] = []
+    sides = [_by_corpus(side) for side in (a, b)]
+    for corpus in dict.fromkeys([*sides[0], *sides[1]]):
+        left, right = (side.get(corpus, {}) for side in sides)
+        shared = [split for split in left if split in right]
+        if not shared and len(left) == len(right) == 1:
+            pairs += zip(left.values(), right.values(), strict=True)
+            continue
+        pairs += [(left[split], right[split]) for split in shared]
+        for side in (left, right):
+            left_out += [
+                f"{table.manifest.run_id} has no counterpart over the same corpus and split"
+                for split, table in side.items()
+                if split not in shared
+            ]
+    if not pairs:
+        raise RunError(
+            "The runs to compare are over different corpora; a difference of their scores would compare corpora, not "
+            "systems. Give runs of both systems over at least one corpus."
+        )
+    return pairs, left_out
+
+
+def _by_corpus(tables: Iterable[ScoredTable]) -> dict[str, dict[str, ScoredTable]]:
+    found: dict[str, dict[str, ScoredTable]] = {}
+    for table in tables:
+        manifest = table.manifest
+        of_corpus = found.setdefault(manifest.corpus_card.corpus_id, {})
+        if other := of_corpus.get(manifest.split.split_id):
+            raise RunError(
+                f"{other.manifest.run_id} and {manifest.run_id} are on one side, over one corpus and split. A side is "
+                "one system: give one of them, or compare the two with each other."
+            )
+        of_corpus[manifest.split.split_id] = table
+    return found
+
+
+def _facts(a: ScoredTable, b: ScoredTable) -> PairFacts:
+    return PairFacts(
+        run_a=a.manifest.run_id, run_b=b.manifest.run_id, differences=manifest_differences(a.manifest, b.manifest)
+    )
+
+
+def _refuse(facts: Sequence[PairFacts]) -> None:
+    broken = [(pair, one) for pair in facts for one in pair.breaking]
+    if broken:
+        pair, first = broken[0]
+        more = f" ({len(broken) - 1} more such differences)" if len(broken) > 1 else ""
+        raise RunError(
+            f"{pair.run_a} and {pair.run_b} are not comparable: {first.field} is {first.a!r} in the one and "
+            f"{first.b!r} in the other, and {first.why}{more}. --force compares them all the same."
+        )
+
+
+def _name(table: ScoredTable) -> str:
+    manifest = table.manifest
+    return f"{next(iter(manifest.model_cards.values())).model_id}, {manifest.protocol}"
+
+
+def _system_names(table: ScoredTable, chosen: Iterable[Metric]) -> set[str]:
+    partitions = sorted(table.rows["partition"].unique())
+    return {name for metric in chosen for part in partitions for name, _ in _systems(table, metric, partition=part)}
+
+
+def _systems(table: ScoredTable, metric: Metric, *, partition: str) -> Mapping[System, Folds]:
+    """Folds of every system that a metric is defined for, strict reading."""
+    if metric.kind in HARD_KINDS:
+        hard = hard_systems(table, partition=partition, reading="strict")
+        return {(name, "hard"): folds for name, folds in hard.items()}
+    rule = table.manifest.vote_rule
+    if rule is None or rule not in table.votes:
+        return {}
+    return soft_systems(table, partition=partition, reading="strict", rule=rule)
+
+
+# --- differences -------------------------------------------------------------------------------------------------
+
+
+def _compared(
     a: ScoredTable,
     b: ScoredTable,
-    left: Sequence[HardFold],
-    right: Sequence[HardFold],
-    system_id: str,
-    partition: str,
-    metric: str,
+    metric: Metric,
+    systems: Sequence[str] | None,
     policy: FailurePolicy,
     resamples: int,
-) -> Comparison:
-    return Comparison(
-        run_a=a.manifest.run_id,
-        run_b=b.manifest.run_id,
-        system_id=system_id,
-        metric=metric,
-        partition=partition,
-        difference=difference(
-            left,
-            right,
-            metric=metrics()[metric],
-            label_names=a.manifest.label_names,
-            policy=policy,
-            resamples=resamples,
-        ),
-        overlap_a=a.manifest.split.overlap,
-        overlap_b=b.manifest.split.overlap,
+    number: int,
+) -> list[tuple[Comparison, FloatArray]]:
+    """Comparisons of two runs on every test part that both have, and the resampled differences."""
+    found = []
+    for partition in sorted(set(a.rows["partition"]) & set(b.rows["partition"])):
+        left, right = (_systems(table, metric, partition=partition) for table in (a, b))
+        for system, folds in left.items():
+            if system not in right or (systems is not None and system[0] not in systems):
+                continue
+            together = side_by_side(
+                [folds, right[system]],
+                metric=metric,
+                label_names=[a.manifest.label_names, b.manifest.label_names],
+                policy=policy,
+                resamples=resamples,
+                # The first pair draws as a single one would; others draw other speakers' weights.
+                seed=[0, number] if number else 0,
+            )
+            difference = difference_of(together, 0, 1)
+            one = Comparison(
+                corpus_id=a.manifest.corpus_card.corpus_id,
+                run_a=a.manifest.run_id,
+                run_b=b.manifest.run_id,
+                system_id=system[0],
+                form=system[1],
+                metric=metric.name,
+                policy=policy,
+                partition=partition,
+                difference=difference,
+                p_holm=None,
+                detectable=_detectable(difference),
+                overlap_a=a.manifest.split.overlap,
+                overlap_b=b.manifest.split.overlap,
+            )
+            found.append((one, together.draws[:, 0] - together.draws[:, 1]))
+    return found
+
+
+def _detectable(difference: Difference) -> float | None:
+    if difference.standard_error is None or difference.n_units < 2:
+        return None
+    return detectable_difference(difference.standard_error, n_units=difference.n_units, alpha=ALPHA, power=POWER)
+
+
+def _adjusted(rows: Sequence[Comparison]) -> list[Comparison]:
+    corrected = _holm([row.difference.p for row in rows])
+    return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
+
+
+def _holm(p_values: Sequence[float | None]) -> list[float | None]:
+    defined = [p for p in p_values if p is not None]
+    corrected = iter(holm(np.asarray(defined, dtype=np.float64)).tolist())
+    return [None if p is None else next(corrected) for p in p_values]
+
+
+def _means(found: Sequence[tuple[Comparison, FloatArray]]) -> list[MeanDifference]:
+    """Means over test parts, of systems that are compared on all of at least two."""
+    parts = {(one.run_a, one.run_b, one.partition) for one, _ in found}
+    rows: dict[System, list[tuple[Comparison, FloatArray]]] = {}
+    for one, draws in found:
+        rows.setdefault((one.system_id, one.form), []).append((one, draws))
+    means = [
+        _mean(system, of)
+        for system, of in rows.items()
+        if len(of) == len(parts) > 1 and all(one.difference.standard_error is not None for one, _ in of)
+    ]
+    corrected = _holm([mean.difference.p for mean in means])
+    return [replace(mean, p_holm=p) for mean, p in zip(means, corrected, strict=True)]
+
+
+def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> MeanDifference:
+    differences = [one.difference for one, _ in rows]
+    draws = np.mean([of for _, of in rows], axis=0)
+    value_a, value_b, value = (
+        float(np.mean([getattr(one, name) for one in differences])) for name in ("value_a", "value_b", "value")
     )
+    errors = [one.standard_error or 0.0 for one in differences]
+    degrees = joint_degrees(errors, [one.n_units for one in differences])
+    # Corpora share no speaker, so that their variances add up.
+    error = float(np.sqrt(np.sum(np.square(errors)))) / len(errors)
+    low, high = percentile_interval(draws, value=value, level=1 - ALPHA)
+    p = difference_p(draws, value=value, n_units=int(degrees) + 1)
+    difference = Difference(
+        value_a=value_a,
+        value_b=value_b,
+        value=value,
+        ci_low=low,
+        ci_high=high,
+        ci_unit=" and ".join(sorted({one.ci_unit for one in differences if one.ci_unit is not None})),
+        n_shared_units=sum(one.n_shared_units for one in differences),
+        n_units=sum(one.n_units for one in differences),
+        standard_error=error,
+        p=p,
+    )
+    return MeanDifference(
+        system_id=system[0],
+        form=system[1],
+        metric=rows[0][0].metric,
+        n_parts=len(rows),
+        difference=difference,
+        p_holm=None,
+        detectable=detectable_difference(error, n_units=degrees + 1, alpha=ALPHA, power=POWER),
+    )
+
+
+# --- ranks -------------------------------------------------------------------------------------------------------
+
+
+def _boards(
+    corpus: str,
+    group: Mapping[str, ScoredTable],
+    metric: Metric,
+    systems: Sequence[str] | None,
+    policy: FailurePolicy,
+    resamples: int,
+    number: int,
+) -> list[tuple[str, System, tuple[str, ...], SideBySide]]:
+    """Every system id of every common test part of one corpus, with all runs side by side."""
+    found = []
+    partitions = set.intersection(*(set(table.rows["partition"]) for table in group.values()))
+    for partition in sorted(partitions):
+        of_runs = [_systems(table, metric, partition=partition) for table in group.values()]
+        for system in of_runs[0]:
+            if any(system not in of for of in of_runs) or (systems is not None and system[0] not in systems):
+                continue
+            together = side_by_side(
+                [of[system] for of in of_runs],
+                metric=metric,
+                label_names=[table.manifest.label_names for table in group.values()],
+                policy=policy,
+                resamples=resamples,
+                seed=[0, number],
+            )
+            if not np.isnan(together.values).any():
+                found.append((f"{corpus} {partition}", system, tuple(group), together))
+    return found
+
+
+def _ranked(
+    place: str,
+    system: System,
+    metric: Metric,
+    run_ids: Sequence[str],
+    names: Sequence[str],
+    values: FloatArray,
+    draws: FloatArray,
+    n_units: int,
+) -> list[RankedRun]:
+    ranks = rank_intervals(values, draws, direction=metric.direction)
+    rows = []
+    for number, (run_id, name, rank) in enumerate(zip(run_ids, names, ranks, strict=True)):
+        value = float(values[number])
+        varies = n_units > 1
+        low, high = percentile_interval(draws[:, number], value=value, level=1 - ALPHA) if varies else (None, None)
+        rows.append(
+            RankedRun(
+                place=place,
+                run=run_id,
+                name=name,
+                system_id=system[0],
+                form=system[1],
+                metric=metric.name,
+                value=value,
+                ci_low=low,
+                ci_high=high,
+                rank=rank.rank,
+                rank_low=rank.low,
+                rank_high=rank.high,
+            )
+        )
+    return sorted(rows, key=lambda row: row.rank)
+
+
+def _ranked_over(
+    system: System, metric: Metric, places: Mapping[str, tuple[tuple[str, ...], SideBySide]]
+) -> list[RankedRun]:
+    """Ranks by the mean over test parts, of the systems that are on all of them."""
+    every = set.intersection(*(set(names) for names, _ in places.values()))
+    names = [name for name in next(iter(places.values()))[0] if name in every]
+    if len(places) < 2 or len(names) < 2:
+        return []
+    columns = [([of.index(name) for name in names], together) for of, together in places.values()]
+    values = np.mean([together.values[order] for order, together in columns], axis=0)
+    draws = np.mean([together.draws[:, order] for order, together in columns], axis=0)
+    n_units = sum(together.n_units for _, together in columns)
+    return _ranked("mean", system, metric, names, names, values, draws, n_units)

@@ -1,10 +1,12 @@
 """Answers to predictions. Needs no model and no audio, and may be repeated at any time."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
@@ -60,6 +62,40 @@ def read_systems(
         yield f"{CORRECTED}{variant_id}", corrected
 
 
+def prediction_rows(
+    requests: pl.DataFrame, responses: Mapping[str, Response], label_set: LabelSet
+) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Rows of ``predictions.parquet`` by both readings, in the order of the requests.
+
+    Args:
+        requests: of a plan, each once.
+        responses: request id to answer; requests without one have no rows.
+        label_set: what answers are read as.
+
+    Yields:
+        Whether the row is the first that a reading makes of its answer, and the row.
+    """
+    columns = requests.select("request_id", "utterance_id", "variant_id", "form").iter_rows()
+    for request_id, utterance_id, variant_id, form in columns:
+        response = responses.get(request_id)
+        if response is None:
+            continue
+        for reading in READINGS:
+            systems = read_systems(response, variant_id, form, label_set, reading)
+            for place, (system_id, prediction) in enumerate(systems):
+                yield (
+                    place == 0,
+                    {
+                        "request_id": request_id,
+                        "utterance_id": utterance_id,
+                        "system_id": system_id,
+                        "form": form,
+                        "reading": reading,
+                        **{name: getattr(prediction, name) for name in FIELDS},
+                    },
+                )
+
+
 def parse_run(run: Path) -> ParseResult:
     """Read every answer of a run by both readings; write ``predictions.parquet``, ``failures.json`` and the counts.
 
@@ -77,28 +113,13 @@ def parse_run(run: Path) -> ParseResult:
     reasons: dict[str, int] = {}
 
     def rows() -> Iterator[dict[str, Any]]:
-        columns = requests.select("request_id", "utterance_id", "variant_id", "form").iter_rows()
-        for request_id, utterance_id, variant_id, form in columns:
-            response = journal.responses.get(request_id)
-            if response is None:
-                continue
-            for reading in READINGS:
-                for place, (system_id, prediction) in enumerate(
-                    read_systems(response, variant_id, form, label_set, reading)
-                ):
-                    # An answer counts once, however many systems read it.
-                    if place == 0:
-                        counts[f"{reading}.{prediction.status}"] += 1
-                        if reading == "strict" and prediction.reason is not None:
-                            reasons[prediction.reason] = reasons.get(prediction.reason, 0) + 1
-                    yield {
-                        "request_id": request_id,
-                        "utterance_id": utterance_id,
-                        "system_id": system_id,
-                        "form": form,
-                        "reading": reading,
-                        **{name: getattr(prediction, name) for name in FIELDS},
-                    }
+        for is_first, row in prediction_rows(requests, journal.responses, label_set):
+            # An answer counts once, however many systems read it.
+            if is_first:
+                counts[f"{row['reading']}.{row['status']}"] += 1
+                if row["reading"] == "strict" and row["reason"] is not None:
+                    reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
+            yield row
 
     # Scores of other answers than these would pass for this run's.
     derived = (paths.scores, paths.confusions, paths.analyses, paths.unit_counts, paths.unit_sums)

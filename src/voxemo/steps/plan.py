@@ -346,6 +346,16 @@ def check_plan(run: Path) -> tuple[RunManifest, pl.DataFrame]:
     """
     manifest = read_manifest(run)
     table = read_table(RunPaths(run).plan, PLAN)
+    if changed := plan_changes(manifest, table):
+        raise RunError(
+            f"{run.name} was changed after it was made: {'; '.join(changed)}. "
+            "Restore plan.parquet and manifest.json, or plan a new run."
+        )
+    return manifest, table
+
+
+def plan_changes(manifest: RunManifest, table: pl.DataFrame) -> list[str]:
+    """What of a run is not as it was planned, in words: the plan, a prompt's text or a card."""
     found = _hash_under(manifest, table)
     changed = []
     if found != manifest.plan_sha256:
@@ -356,12 +366,7 @@ def check_plan(run: Path) -> tuple[RunManifest, pl.DataFrame]:
         changed.append("the corpus card")
     if set(table["model_sha256"]) != {card.sha256() for card in manifest.model_cards.values()}:
         changed.append("a model card")
-    if changed:
-        raise RunError(
-            f"{run.name} was changed after it was made: {'; '.join(changed)}. "
-            "Restore plan.parquet and manifest.json, or plan a new run."
-        )
-    return manifest, table
+    return changed
 
 
 def _choose_folds(split: Split, asked: tuple[str, ...] | None) -> tuple[str, ...]:

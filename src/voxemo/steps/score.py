@@ -18,11 +18,11 @@ from voxemo.scoring.arrays import one_hot
 from voxemo.scoring.evaluate import Score, score_hard, score_soft
 from voxemo.scoring.folds import AnyHardFold, HardFold, HardReference, SoftFold
 from voxemo.scoring.table import METRICS, SCORER_VERSION, Metric
-from voxemo.splits.checks import training_utterances
-from voxemo.steps.analyse import SoftSystems, Traits, agreement, analyse_partition, speaker_traits
+from voxemo.steps.analyse import SoftSystems, agreement, analyse_partition
 from voxemo.steps.fold_models import training_kind
 from voxemo.steps.parse import READINGS, journal_bytes
 from voxemo.steps.plan import check_plan
+from voxemo.steps.truth import FloatArray, IntArray, Truth, read_truth
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.tables import (
     ANALYSES,
@@ -35,10 +35,6 @@ from voxemo.store.tables import (
     read_table,
     write_table,
 )
-from voxemo.store.workspace import PreparedCorpus, read_prepared, read_split
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,21 +58,33 @@ class ScoredTable:
     manifest: RunManifest
     rows: pl.DataFrame
     """Plan rows joined with predictions, by reading; ``gold`` and ``predicted`` are label numbers, -1 for none."""
-    votes: Mapping[str, Mapping[str, FloatArray]]
-    """Counting rule to utterance to votes within the label set; utterances with none left are not in it."""
-    training: Mapping[str, frozenset[str]]
-    """Fold to its training part, validation included."""
-    labels: Mapping[str, int]
-    """Utterance to gold label number, over the whole corpus."""
-    soft_priors: Mapping[tuple[str, str], FloatArray | None]
-    """Counting rule and fold to the mean soft label of the training part; None where no vote is in it."""
-    traits: Traits
-    """What the corpus says of speakers and language, to analyse the answers by."""
+    truth: Truth
+
+    @property
+    def votes(self) -> Mapping[str, Mapping[str, FloatArray]]:
+        """Counting rule to utterance to votes within the label set; utterances with none left are not in it."""
+        return self.truth.votes
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Utterance to gold label number; utterances without one are not in it."""
+        return self.truth.label_numbers(self.manifest.label_names)
 
     @property
     def n_labels(self) -> int:
         """Size of the label set."""
         return len(self.manifest.label_names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTables:
+    """What is computed of a run's answers, by the schemas of ``store.tables``."""
+
+    scores: pl.DataFrame
+    confusions: pl.DataFrame
+    analyses: pl.DataFrame
+    unit_counts: pl.DataFrame
+    unit_sums: pl.DataFrame
 
 
 def metrics() -> dict[str, Metric]:
@@ -119,8 +127,32 @@ def score_run(
         RunError: unanswered requests, or gold labels of another version of the corpus than the one planned.
     """
     table = load_scored(workspace, run, allow_incomplete=allow_incomplete)
+    made = score_table(table, policies=policies, resamples=resamples)
+    paths = RunPaths(run)
+    write_table(paths.scores, made.scores, SCORES)
+    write_table(paths.confusions, made.confusions, CONFUSIONS)
+    write_table(paths.analyses, made.analyses, ANALYSES)
+    write_table(paths.unit_counts, made.unit_counts, UNIT_COUNTS)
+    write_table(paths.unit_sums, made.unit_sums, UNIT_SUMS)
+    tested = table.rows.unique("utterance_id")
+    names = set(tested["utterance_id"])
+    n_scored = tested.filter(pl.col("gold") >= 0).height
+    return ScoreResult(
+        run=run,
+        scores=made.scores,
+        n_scored=n_scored,
+        n_without_gold=tested.height - n_scored,
+        n_without_soft_label={rule: len(names - known.keys()) for rule, known in table.votes.items()},
+    )
+
+
+def score_table(
+    table: ScoredTable, *, policies: Sequence[FailurePolicy] = FAILURE_POLICIES, resamples: int = 1000
+) -> ScoreTables:
+    """Everything that is computed of a run's answers; the same table gives the same, wherever it was read from."""
     writer = _RowWriter(table.manifest, metrics(), policies, resamples)
     confusions: list[dict[str, Any]] = []
+    labels = table.labels
     agreements = {rule: agreement(votes) for rule, votes in table.votes.items()}
     analysed = []
     for partition in sorted(table.rows["partition"].unique()):
@@ -144,30 +176,22 @@ def score_run(
                     analyse_partition(
                         partition=partition,
                         label_names=table.manifest.label_names,
-                        labels=table.labels,
+                        labels=labels,
                         hard=hard,
                         soft=soft,
                         certain=soft_systems(table, partition=partition, reading=reading, rule=None),
-                        traits=table.traits,
+                        traits=table.truth.traits,
                         agreements=agreements,
                         resamples=resamples,
                     )
                 )
         _references(table, writer, partition)
-    scores = frame(writer.rows, SCORES)
-    paths = RunPaths(run)
-    write_table(paths.scores, scores, SCORES)
-    write_table(paths.confusions, frame(confusions, CONFUSIONS), CONFUSIONS)
-    write_table(paths.analyses, pl.concat([part.analyses for part in analysed]), ANALYSES)
-    write_table(paths.unit_counts, pl.concat([part.unit_counts for part in analysed]), UNIT_COUNTS)
-    write_table(paths.unit_sums, pl.concat([part.unit_sums for part in analysed]), UNIT_SUMS)
-    tested = set(table.rows["utterance_id"])
-    return ScoreResult(
-        run=run,
-        scores=scores,
-        n_scored=len(tested & table.labels.keys()),
-        n_without_gold=len(tested - table.labels.keys()),
-        n_without_soft_label={rule: len(tested - known.keys()) for rule, known in table.votes.items()},
+    return ScoreTables(
+        scores=frame(writer.rows, SCORES),
+        confusions=frame(confusions, CONFUSIONS),
+        analyses=pl.concat([part.analyses for part in analysed]),
+        unit_counts=pl.concat([part.unit_counts for part in analysed]),
+        unit_sums=pl.concat([part.unit_sums for part in analysed]),
     )
 
 
@@ -189,21 +213,20 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
         )
     if not n_answered:
         raise RunError(f"{manifest.run_id} has no answer to score yet. Run `voxemo infer` and `voxemo parse` on it.")
-    card = manifest.corpus_card
-    prepared = read_prepared(workspace, card)
-    split, facts = read_split(workspace, card.corpus_id, manifest.split.split_id)
-    if (
-        prepared.report["utterances_sha256"] != manifest.utterances_sha256
-        or facts["sha256"] != manifest.split.split_sha256
-    ):
-        raise RunError(
-            f"{manifest.run_id} was planned for another manifest or split of {card.corpus_id} than those in this "
-            "workspace. Point --workspace to the one it was planned with, or plan a new run."
-        )
+    return scored_table(manifest, plan, predictions, read_truth(workspace, manifest))
+
+
+def scored_table(manifest: RunManifest, plan: pl.DataFrame, predictions: pl.DataFrame, truth: Truth) -> ScoredTable:
+    """Put a run's predictions beside the truth.
+
+    Args:
+        manifest: of the run.
+        plan: its requests, by ``store.tables.PLAN``.
+        predictions: what was answered to them, by ``store.tables.PREDICTIONS``.
+        truth: of the utterances that the plan asks about, or of more.
+    """
     position = {name: number for number, name in enumerate(manifest.label_names)}
-    gold = {u.utterance_id: getattr(u, manifest.label_source) for u in prepared.benchmark}
-    labels = {name: position[label] for name, label in gold.items() if label in position}
-    speakers = {u.utterance_id: u.speaker_id for u in prepared.benchmark}
+    labels = truth.label_numbers(manifest.label_names)
     rows = (
         plan.select("request_id", "utterance_id", "fold_id", "partition", "form")
         .join(
@@ -214,41 +237,13 @@ def load_scored(workspace: Workspace, run: Path, *, allow_incomplete: bool = Fal
         )
         .with_columns(
             gold=pl.col("utterance_id").replace_strict(labels, default=-1, return_dtype=pl.Int64),
-            speaker=pl.col("utterance_id").replace_strict(speakers, default=None, return_dtype=pl.String),
+            speaker=pl.col("utterance_id").replace_strict(truth.speakers, default=None, return_dtype=pl.String),
             predicted=pl.when(pl.col("status") == "failed")
             .then(-1)
             .otherwise(pl.col("label").replace_strict(position, default=-1, return_dtype=pl.Int64)),
         )
     )
-    votes = _vote_counts(prepared, position)
-    training = {fold.fold_id: training_utterances(fold) for fold in split.folds}
-    return ScoredTable(
-        manifest=manifest,
-        rows=rows,
-        votes=votes,
-        training=training,
-        labels=labels,
-        soft_priors={
-            (rule, fold_id): _mean_soft_label([counts[name] for name in sorted(members) if name in counts])
-            for rule, counts in votes.items()
-            for fold_id, members in training.items()
-        },
-        traits=speaker_traits(prepared.benchmark),
-    )
-
-
-def _mean_soft_label(counts: Sequence[FloatArray]) -> FloatArray | None:
-    return baselines.mean_soft_label(baselines.soft_labels(np.stack(counts))[0]) if counts else None
-
-
-def _vote_counts(prepared: PreparedCorpus, position: Mapping[str, int]) -> dict[str, dict[str, FloatArray]]:
-    """Votes within the label set; the others are dropped and the rest renormalised later (PROTOCOL section 2)."""
-    votes: dict[str, dict[str, FloatArray]] = {}
-    inside = prepared.votes.filter(pl.col("label").is_in(list(position)) & (pl.col("n") > 0))
-    for rule, name, label, n in inside.select("rule", "utterance_id", "label", "n").iter_rows():
-        counts = votes.setdefault(rule, {}).setdefault(name, np.zeros(len(position)))
-        counts[position[label]] += n
-    return votes
+    return ScoredTable(manifest=manifest, rows=rows, truth=truth)
 
 
 # --- systems as folds --------------------------------------------------------------------------------------------
@@ -482,12 +477,13 @@ def _guess(name: str, prior: FloatArray | None, n_labels: int) -> FloatArray | N
 
 
 def _hard_prior(table: ScoredTable, fold_id: str) -> FloatArray | None:
-    known = [table.labels[name] for name in sorted(table.training[fold_id]) if name in table.labels]
-    return baselines.train_prior(np.asarray(known, dtype=np.int64), n_labels=table.n_labels) if known else None
+    counts = table.truth.label_counts[fold_id]
+    trained = np.repeat(np.arange(table.n_labels), counts)
+    return baselines.train_prior(trained, n_labels=table.n_labels) if len(trained) else None
 
 
 def _soft_prior(table: ScoredTable, fold_id: str, rule: str) -> FloatArray | None:
-    return table.soft_priors[rule, fold_id]
+    return table.truth.soft_priors[rule, fold_id]
 
 
 def _constant(fold: SoftFold, distribution: FloatArray) -> SoftFold:

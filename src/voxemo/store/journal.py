@@ -152,6 +152,16 @@ class Journal:
     """``file:line`` of whole lines that are no responses, and of torn last lines."""
 
 
+def standing(response: Response) -> int:
+    """Which of several responses to one request counts: the first of the lowest standing, in file-name order.
+
+    0 for an answer, 1 for a permanent error, 2 for a transient one.
+    """
+    if response.error is None:
+        return 0
+    return 1 if response.error_kind == "permanent" else 2
+
+
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
@@ -189,10 +199,7 @@ def read_journal(folder: Path, *, texts: bool = True) -> Journal:
                 continue
             if not texts:
                 response = replace(response, text="")
-            if response.error is None:
-                home = answered
-            else:
-                home = permanent if response.error_kind == "permanent" else transient
+            home = (answered, permanent, transient)[standing(response)]
             if response.request_id in home:
                 n_duplicates += home is not transient
             else:

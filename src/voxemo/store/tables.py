@@ -1,7 +1,8 @@
 """Parquet in and out: one explicit schema per row type, taken from the row types of ``core.types``."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import UnionType
@@ -135,8 +136,29 @@ def read_table(path: Path, schema: Schema) -> pl.DataFrame:
     Raises:
         RunError: the file is missing, damaged, or of another schema.
     """
-    try:
+    with _readable(path):
         table = pl.read_parquet(path)
+    _check_columns(path, table.schema, schema)
+    return table
+
+
+def scan_table(path: Path, schema: Schema) -> pl.LazyFrame:
+    """Open a table of which only some rows or columns are wanted, and check its columns.
+
+    Raises:
+        RunError: the file is missing, damaged, or of another schema.
+    """
+    with _readable(path):
+        table = pl.scan_parquet(path)
+        found = table.collect_schema()
+    _check_columns(path, found, schema)
+    return table
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as cause:
         step = STEPS.get(path.name)
         hint = f"Run: voxemo {step} {path.parent}" if step else "The step that writes it has not run."
@@ -145,12 +167,14 @@ def read_table(path: Path, schema: Schema) -> pl.DataFrame:
         raise RunError(f"{path} cannot be opened ({cause.strerror}). Give access to it.") from cause
     except (OSError, pl.exceptions.PolarsError) as cause:
         raise RunError(f"{path} is damaged ({cause}). Run the step that writes it again.") from cause
-    if dict(table.schema) != {name: pl.Schema({name: kind})[name] for name, kind in schema.items()}:
+
+
+def _check_columns(path: Path, found: pl.Schema, schema: Schema) -> None:
+    if dict(found) != {name: pl.Schema({name: kind})[name] for name, kind in schema.items()}:
         raise RunError(
-            f"{path} has other columns than this version writes: {', '.join(table.columns)}. "
+            f"{path} has other columns than this version writes: {', '.join(found)}. "
             "It was written by another version of voxemo; run the step that writes it again."
         )
-    return table
 
 
 # --- utterances and splits as values -----------------------------------------------------------------------------

@@ -1,0 +1,137 @@
+"""Are two runs comparable? Every field of a manifest is judged once, with a reason in words."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from voxemo.core.cards import RunManifest
+
+Weight = Literal["breaks", "weakens", "harmless"]
+"""``breaks``: the difference of the scores would mean nothing. ``weakens``: it has another cause beside the systems.
+``harmless``: it is what is compared, follows from another field, or cannot change a score."""
+
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestDifference:
+    """One field in which two runs differ."""
+
+    field: str
+    weight: Weight
+    why: str
+    """What a difference in this field does to the comparison."""
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    weight: Weight
+    why: str
+    shown: Callable[[RunManifest, RunManifest], str] | None = None
+    """What of the field counts, of the first run beside the second; the field itself when None."""
+
+
+def _prompts(own: RunManifest, other: RunManifest) -> str:
+    """Prompts that both call by one name, as far as their texts differ."""
+    theirs = {(prompt.variant_id, prompt.form): prompt.prompt_sha256 for prompt in other.prompts}
+    return ", ".join(
+        sorted(
+            f"{prompt.variant_id} ({prompt.form}) {prompt.prompt_sha256[:8]}"
+            for prompt in own.prompts
+            if theirs.get((prompt.variant_id, prompt.form), prompt.prompt_sha256) != prompt.prompt_sha256
+        )
+    )
+
+
+def _split(own: RunManifest, other: RunManifest) -> str:
+    return f"{own.split.split_id} {own.split.split_sha256[:8]} ({own.split.overlap})"
+
+
+def _tested(own: RunManifest, other: RunManifest) -> str:
+    return f"folds {', '.join(own.split.folds)}; {', '.join(own.split.partitions)}"
+
+
+def _models(own: RunManifest, other: RunManifest) -> str:
+    return ", ".join(f"{card.model_id} {card.sha256()[:8]}" for card in own.model_cards.values())
+
+
+def _corpus(own: RunManifest, other: RunManifest) -> str:
+    return own.corpus_card.corpus_id
+
+
+RULES: Mapping[str, _Rule] = {
+    "corpus_card": _Rule("breaks", "scores of different corpora compare corpora, not systems", _corpus),
+    "label_names": _Rule("breaks", "with other labels to choose from the task is another"),
+    "label_source": _Rule("breaks", "what the speaker meant and what listeners heard are different truths"),
+    "utterances_sha256": _Rule("breaks", "labels, votes, speakers or audio of the corpus differ: the truth does"),
+    "vote_rule": _Rule("breaks", "votes are counted by another rule, so that soft labels differ"),
+    "audio_condition": _Rule("breaks", "one of them does not hear the clips"),
+    "tie_break": _Rule("breaks", "ties of votes are settled otherwise"),
+    "split": _Rule("weakens", "the test parts and what could be trained on differ", _split),
+    "partial": _Rule("weakens", "they do not answer the same part of the plan"),
+    "corpus_card_sha256": _Rule("weakens", "the corpus card differs: words that mean a label may do so too"),
+    "corpus_complete": _Rule("weakens", "one corpus folder was not complete"),
+    "prompts": _Rule("weakens", "prompts of one name have other texts", _prompts),
+    "generation": _Rule("weakens", "answers are decoded otherwise"),
+    "audio_handling": _Rule("weakens", "the clips are prepared otherwise before the model hears them"),
+    "parser_version": _Rule("weakens", "answers are read by other rules: run `voxemo parse` on both"),
+    "label_table": _Rule("weakens", "other words are read as labels: run `voxemo parse` on both"),
+    "training_overlap": _Rule("weakens", "one of the models may have heard the test clips in training"),
+    "model_cards": _Rule("harmless", "the model is what is compared", _models),
+    "protocol": _Rule("harmless", "how the model met the corpus is what is compared"),
+    "deviations": _Rule("harmless", "said in words what other fields say"),
+    "failure_policy": _Rule("harmless", "both are scored here under the same policy"),
+    "seeds": _Rule("harmless", "both are resampled here from the same seed"),
+    "corpus_counts": _Rule("harmless", "follows from the corpus's hash"),
+    "run_id": _Rule("harmless", "a name"),
+    "plan_sha256": _Rule("harmless", "follows from the other fields"),
+    "n_requests": _Rule("harmless", "prompts that only one of them asked are not compared"),
+    "counts": _Rule("harmless", "failed answers are part of the scores"),
+    "created_utc": _Rule("harmless", "a date"),
+    "command": _Rule("harmless", "the words by which it was started"),
+    "voxemo_version": _Rule("harmless", "parser and label table have versions of their own"),
+    "git_commit": _Rule("harmless", "parser and label table have versions of their own"),
+    "git_dirty": _Rule("harmless", "parser and label table have versions of their own"),
+    "package_versions": _Rule("harmless", "of the machine that planned; workers say what answered"),
+    "schema_version": _Rule("harmless", "how the manifest is written"),
+}
+"""Every field of a manifest."""
+
+_ORDER: tuple[Weight, ...] = ("breaks", "weakens", "harmless")
+
+
+def manifest_differences(a: RunManifest, b: RunManifest) -> tuple[ManifestDifference, ...]:
+    """Every field in which two runs differ, what matters most first.
+
+    Which machine answered, and when, is in the files of the workers and not compared: engines of one checkpoint have
+    model cards of their own.
+    """
+    found = [
+        ManifestDifference(field=field, weight=rule.weight, why=rule.why, a=left, b=right)
+        for field, rule in RULES.items()
+        for left, right in [(_value(field, rule, a, b), _value(field, rule, b, a))]
+        if left != right
+    ]
+    if _tested(a, b) != _tested(b, a) and a.split.split_sha256 == b.split.split_sha256:
+        why = "they answer other folds or test parts of one split"
+        found.append(
+            ManifestDifference(field="split.folds", weight="weakens", why=why, a=_tested(a, b), b=_tested(b, a))
+        )
+    return tuple(sorted(found, key=lambda one: _ORDER.index(one.weight)))
+
+
+def _value(field: str, rule: _Rule, own: RunManifest, other: RunManifest) -> str:
+    if rule.shown is not None:
+        return rule.shown(own, other)
+    value = getattr(own, field)
+    if isinstance(value, str):
+        return value
+    return json.dumps(own.model_dump(mode="json", include={field})[field], sort_keys=True, ensure_ascii=False)
+
+
+def shortened(text: str) -> str:
+    """A value for a line of text, cut where it is long."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

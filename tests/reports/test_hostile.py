@@ -1,0 +1,292 @@
+"""Hostile text through every text that comes out: nothing acts, nothing is taken for markup, nothing breaks."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from hostile import HOSTILE, NAME, ON_CARDS, acting, hostile_run
+from latex_check import columns, problems
+from voxemo.core.escape import (
+    FORMULA,
+    fenced,
+    for_csv,
+    for_figure,
+    for_json,
+    for_latex,
+    for_markdown,
+    for_terminal,
+    visible,
+)
+from voxemo.reports import figures, transfer
+from voxemo.reports.tables import csv_text, latex_table, markdown_table
+from voxemo.reports.transfer import TransferCell
+from voxemo.store.layout import Workspace
+
+TAGS = frozenset(
+    {
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "ul",
+        "li",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "strong",
+        "pre",
+        "code",
+        "em",
+        "hr",
+        "br",
+    }
+)
+ANY = st.text(st.characters(), max_size=60) | st.sampled_from(list(HOSTILE.values())[:-1]).map(lambda text: text[:500])
+
+
+class Tags(HTMLParser):
+    """Every element of a page, and attributes other than those of our own tables and blocks."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [
+            one for one in attrs if one not in (("style", "text-align:right"), ("class", "language-text"))
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def rendered(markdown: str) -> Tags:
+    return Tags(MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough").render(markdown))
+
+
+# --- one function for each target ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("show", [visible, for_terminal, for_markdown, for_csv, for_latex, for_figure])
+def test_nothing_acts_after_a_text_was_made_fit(name: str, show: Callable[[str], str]) -> None:
+    shown = show(HOSTILE[name])
+
+    assert acting(shown, keep="\n\t" if show is for_terminal else "") == set()
+    shown.encode()
+
+
+@given(ANY)
+def test_markdown_shows_any_text_as_it_is(text: str) -> None:
+    made = rendered(f"- point: {for_markdown(text)}\n- {for_markdown(text)}\n")
+
+    assert set(made.tags) <= {"ul", "li"}
+    assert made.attributes == []
+    shown = " ".join(visible(text).split())
+    assert " ".join(made.text.split()) == " ".join(f"point: {shown} {shown}".split())
+
+
+@given(st.lists(ANY, min_size=2, max_size=2))
+def test_a_markdown_table_keeps_its_cells(cells: list[str]) -> None:
+    made = rendered(markdown_table(["a", "b"], [cells], n_text=2))
+
+    assert set(made.tags) == {"table", "thead", "tbody", "tr", "th", "td"}
+    assert (made.tags.count("td"), made.attributes) == (2, [])
+
+
+@given(ANY)
+def test_a_fence_holds_any_text(text: str) -> None:
+    made = rendered(fenced(text))
+
+    assert made.tags == ["pre", "code"]
+
+
+@given(ANY)
+def test_no_cell_of_a_csv_file_begins_a_formula(text: str) -> None:
+    made = for_csv(text)
+
+    assert len(made) < 2 or not made.lstrip().startswith(FORMULA)
+    assert made in (visible(text), f"'{visible(text)}")
+
+
+@given(st.lists(ANY, min_size=2, max_size=2), ANY)
+def test_a_latex_table_is_sound_whatever_stands_in_it(cells: list[str], caption: str) -> None:
+    made = latex_table(["a", "b"], [cells, None, cells], caption=caption, label="tab:x", n_text=1)
+
+    assert problems(made) == []
+    assert columns(made) == {2}
+
+
+@given(st.dictionaries(ANY, ANY, max_size=3))
+def test_json_says_the_same_and_nothing_in_it_acts(value: dict[str, str]) -> None:
+    made = for_json(value)
+
+    assert json.loads(made) == value
+    assert acting(made) == set()
+
+
+@pytest.mark.parametrize("name", ON_CARDS)
+def test_a_matrix_of_transfers_shows_any_name(name: str, tmp_path: Path) -> None:
+    text = ON_CARDS[name]
+    cells = [
+        TransferCell(source=text, target=target, in_domain=False, value=0.5, zero_shot=0.4, zero_shot_prompt=text)
+        for target in (text, "plain")
+    ]
+    cells.append(TransferCell(source=text, target="third", in_domain=False, refused=text))
+    markdown = rendered(transfer.markdown(text, cells))
+    table = transfer.latex(text, cells)
+    (drawn,) = figures.transfer_map(cells, tmp_path, "map", title=text, kinds=("svg",))
+
+    assert set(markdown.tags) <= TAGS
+    assert markdown.attributes == []
+    assert (problems(table), columns(table)) == ([], {4})
+    assert acting(csv_text(transfer.csv_table(cells))) == set()
+    ElementTree.parse(drawn)
+
+
+# --- a hostile run -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import shutil
+
+    folder = tmp_path_factory.mktemp("hostile")
+    shutil.copytree(toy_workspace.root, folder / "workspace")
+    return hostile_run(Workspace(folder / "workspace"))
+
+
+@pytest.fixture(scope="module")
+def reported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of every report of the run, and what the terminal showed."""
+    from typer.testing import CliRunner
+
+    from voxemo.cli.main import app
+
+    folder = tmp_path_factory.mktemp("reports")
+    words = ["report", str(run), "--out", str(folder), "--figures", str(folder / "figures"), "--latex", str(folder)]
+    shown = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+    assert shown.exit_code == 0, shown.output
+    return folder, shown.output
+
+
+def test_nothing_acts_on_the_terminal(reported: tuple[Path, str]) -> None:
+    shown = reported[1]
+
+    assert acting(shown) == set()
+    # Rich markup is text: it is shown, and colours nothing.
+    assert "[bold red]x[/]" in shown
+    assert len(shown) < 200_000
+
+
+@pytest.mark.parametrize("name", ["scoreboard.md", "classes.md", "disclosure.md"])
+def test_markdown_reports_have_no_markup_but_their_own(name: str, run: Path, reported: tuple[Path, str]) -> None:
+    path = reported[0] / name if name == "scoreboard.md" else run / "report" / name
+    text = path.read_text(encoding="utf-8")
+    made = rendered(text)
+
+    assert acting(text) == set()
+    assert set(made.tags) <= TAGS
+    assert made.attributes == []
+    if name != "classes.md":
+        assert "<script>alert(1)</script>" in made.text
+
+
+def test_the_csv_has_no_formula_and_its_numbers_are_numbers(reported: tuple[Path, str]) -> None:
+    text = (reported[0] / "scoreboard.csv").read_text(encoding="utf-8")
+    header, *rows = csv.reader(io.StringIO(text))
+    number = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
+
+    assert acting(text) == set()
+    assert {len(row) for row in rows} == {len(header)}
+    for row in rows:
+        for cell in row:
+            assert not cell.startswith(("=", "+", "-", "@")) or number.fullmatch(cell)
+    assert all(number.fullmatch(row[header.index("value")]) for row in rows if row[header.index("value")])
+
+
+def test_latex_tables_are_sound(reported: tuple[Path, str]) -> None:
+    paths = sorted(reported[0].glob("*.tex"))
+
+    assert len(paths) == 4
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert problems(text) == []
+        if path.name != "tables.tex":
+            assert len(columns(text)) == 1
+
+
+def test_figures_are_well_formed_and_hold_nothing_that_runs(reported: tuple[Path, str]) -> None:
+    paths = sorted((reported[0] / "figures").glob("*.svg"))
+
+    assert len(paths) > 5
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(text).iter()}
+        assert acting(text) == set()
+        assert not tags & {"script", "foreignObject", "image", "a"}
+        assert "onerror=" not in re.sub(r"<(title|desc|text)[^>]*>[^<]*<", "<", text)
+
+
+def test_file_names_hold_nothing_hostile(reported: tuple[Path, str]) -> None:
+    for path in reported[0].rglob("*"):
+        assert re.fullmatch(r"[A-Za-z0-9._+-]+", path.name), path.name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("parse", "{run}"), ("score", "{run}", "--resamples", "10"), ("compare", "{run}", "{run}"), ("disclose", "{run}")],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_nothing_that_a_verb_prints_acts(words: tuple[str, ...], as_json: bool, run: Path) -> None:
+    from typer.testing import CliRunner
+
+    from voxemo.cli.main import app
+
+    given_words = [word.replace("{run}", str(run)) for word in words] + (["--json"] if as_json else [])
+    env = {"VOXEMO_HOME": str(run.parents[1] / "workspace"), "COLUMNS": "300"}
+
+    shown = CliRunner().invoke(app, given_words, env=env)
+
+    assert acting(shown.output, keep="\n\t") == set()
+    if as_json and shown.output:
+        json.loads(shown.stdout)
+
+
+def test_an_error_that_quotes_hostile_text_does_not_act(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from voxemo.cli import main
+
+    for text in list(HOSTILE.values())[:-1]:
+        monkeypatch.setattr("sys.argv", ["voxemo", "show", "corpus", text])
+        with pytest.raises(SystemExit):
+            main.run()
+
+    captured = capsys.readouterr()
+    assert acting(captured.err + captured.out) == set()
+
+
+def test_a_megabyte_of_an_answer_is_no_megabyte_of_a_report(run: Path, reported: tuple[Path, str]) -> None:
+    texts = [path for path in (*reported[0].glob("*.*"), *(run / "report").glob("*.md")) if path.is_file()]
+
+    assert all(path.stat().st_size < 600_000 for path in texts)
+    assert len(NAME) < 5000

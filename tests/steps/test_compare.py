@@ -1,0 +1,323 @@
+"""Two systems or more side by side: what is comparable, differences, their mean, ranks."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toy import answered, make, planned, toy_answer
+from voxemo.backends.base import Question
+from voxemo.catalog import lookup
+from voxemo.core.cards import RunManifest
+from voxemo.core.errors import RunError, UnknownName
+from voxemo.scoring.multiplicity import holm
+from voxemo.steps import compare as comparing
+from voxemo.steps.comparable import RULES, manifest_differences
+from voxemo.steps.compare import CompareResult, compare_runs, compare_sets, rank_runs
+from voxemo.steps.infer import infer_run
+from voxemo.steps.parse import parse_run
+from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.store.layout import Workspace
+from voxemo.store.manifest import read_manifest
+
+FAST = 200
+
+
+def told(question: Question) -> str:
+    """The truth, always."""
+    truth = question.utterance_id.split("_")[1].capitalize()
+    if question.form == "hard":
+        return f"FINAL LABEL: {truth}"
+    shares = {name: float(name == truth) for name in question.label_set.display}
+    return f"EMOTION DISTRIBUTION: {shares}\nFINAL LABEL: {truth}".replace("'", '"')
+
+
+def renamed(tmp_path: Path, name: str) -> str:
+    """A model card like the toy's, under another name."""
+    text = lookup.model_card("scripted").model_copy(update={"model_id": name, "name": name}).model_dump_json()
+    path = tmp_path / f"{name}.json"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture
+def system(workspace: Workspace, tmp_path: Path) -> Callable[..., Path]:
+    """A parsed run of a model by the name of its own."""
+
+    def made(
+        name: str, answer: Callable[[Question], str] = toy_answer, split_id: str = "protocol", **given: Any
+    ) -> Path:
+        options = PlanOptions(**{"forms": ("hard",), "variants": ("direct",), **given})
+        run = plan_run(
+            workspace,
+            tmp_path / "runs",
+            corpus="toy",
+            model=renamed(tmp_path, name),
+            split_id=split_id,
+            options=options,
+        )
+        infer_run(workspace, run, make_backend=make(answer))
+        parse_run(run)
+        return run
+
+    return made
+
+
+# --- comparable or not -------------------------------------------------------------------------------------------
+
+
+def test_every_field_of_a_manifest_is_judged_and_every_judgement_has_a_reason() -> None:
+    assert set(RULES) == set(RunManifest.model_fields)
+    assert all(rule.why for rule in RULES.values())
+
+
+def test_comparing_a_run_with_itself_finds_nothing(workspace: Workspace) -> None:
+    run = answered(workspace, forms=("hard",), variants=("direct",))
+
+    result = compare_runs(workspace, run, run, resamples=FAST)
+
+    assert result.pairs[0].differences == ()
+    (one,) = result.comparisons
+    assert (one.difference.value, one.difference.ci_low, one.difference.ci_high) == (0, 0, 0)
+    assert (one.difference.p, one.p_holm) == (1.0, 1.0)
+
+
+def test_comparing_two_splits_names_what_differs_and_that_it_weakens(workspace: Workspace) -> None:
+    a = answered(workspace, forms=("hard",), variants=("direct",))
+    b = answered(workspace, forms=("hard",), variants=("direct",), split_id="speaker-disjoint")
+
+    result = compare_sets(workspace, [a], [b], resamples=FAST)
+
+    weights = {one.field: one.weight for one in result.pairs[0].differences}
+    assert weights["split"] == "weakens"
+    assert set(weights.values()) == {"weakens", "harmless"}
+    assert result.comparisons[0].difference.ci_unit == "speaker"
+
+
+def test_two_models_differ_in_what_is_compared_and_in_names_alone(system: Callable[..., Path]) -> None:
+    a, b = (read_manifest(system(name)) for name in ("first", "second"))
+
+    differences = manifest_differences(a, b)
+
+    assert {one.weight for one in differences} == {"harmless"}
+    assert {"model_cards", "run_id", "plan_sha256"} <= {one.field for one in differences}
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "weight"),
+    [
+        ({"label_source": "perceived"}, "label_source", "breaks"),
+        ({"audio_condition": "silence"}, "audio_condition", "breaks"),
+        ({"utterances_sha256": "0" * 64}, "utterances_sha256", "breaks"),
+        ({"label_names": ("happy", "sad")}, "label_names", "breaks"),
+        ({"generation": {"max_new_tokens": 7}}, "generation", "weakens"),
+        ({"parser_version": "0"}, "parser_version", "weakens"),
+        ({"training_overlap": "yes: it holds toy"}, "training_overlap", "weakens"),
+        ({"partial": "at most 3"}, "partial", "weakens"),
+        ({"created_utc": "yesterday"}, "created_utc", "harmless"),
+        ({"package_versions": {"numpy": "1"}}, "package_versions", "harmless"),
+    ],
+)
+def test_a_difference_is_weighed_by_what_it_does_to_scores(
+    workspace: Workspace, changed: dict[str, Any], field: str, weight: str
+) -> None:
+    manifest = read_manifest(planned(workspace, forms=("hard",), variants=("direct",), limit=1))
+
+    (one,) = manifest_differences(manifest, manifest.model_copy(update=changed))
+
+    assert (one.field, one.weight) == (field, weight)
+
+
+def test_prompts_that_only_one_run_asked_do_not_count_but_other_texts_of_one_name_do(workspace: Workspace) -> None:
+    few = read_manifest(planned(workspace, forms=("hard",), variants=("direct",), limit=1))
+    many = read_manifest(planned(workspace, forms=("hard",), limit=1))
+    other = few.prompts[0].model_copy(update={"prompt_sha256": "0" * 64})
+
+    assert "prompts" not in {one.field for one in manifest_differences(few, many)}
+    (one,) = manifest_differences(few, few.model_copy(update={"prompts": (other,)}))
+    assert (one.field, one.weight) == ("prompts", "weakens")
+
+
+def test_what_makes_a_comparison_meaningless_is_refused_unless_forced(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    a, b = system("first"), system("second", audio_condition="silence")
+
+    with pytest.raises(RunError, match=r"not comparable: audio_condition .* does not hear the clips.*--force"):
+        compare_sets(workspace, [a], [b], resamples=FAST)
+
+    forced = compare_sets(workspace, [a], [b], resamples=FAST, force=True)
+    assert [one.field for one in forced.pairs[0].breaking] == ["audio_condition"]
+
+
+# --- differences -------------------------------------------------------------------------------------------------
+
+
+def test_a_better_system_is_told_apart_and_the_test_says_what_it_could_have_found(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    a, b = system("truthful", told), system("toy-like")
+
+    (one,) = compare_sets(workspace, [a], [b], resamples=FAST).comparisons
+
+    assert one.difference.value_a == 1.0
+    assert one.difference.value is not None
+    assert one.difference.p is not None
+    assert one.difference.standard_error is not None
+    assert one.p_holm is not None
+    assert one.detectable is not None
+    assert one.difference.p < 0.001
+    assert one.difference.value > one.detectable > 2 * one.difference.standard_error
+    (turned,) = compare_sets(workspace, [b], [a], resamples=FAST).comparisons
+    assert turned.difference.value == -one.difference.value
+    assert turned.difference.p == pytest.approx(one.difference.p, rel=0.5)
+
+
+def test_p_values_are_corrected_over_all_prompts_of_a_metric(workspace: Workspace) -> None:
+    a = answered(workspace, forms=("hard",))
+    b = answered(workspace, forms=("hard",), split_id="speaker-disjoint")
+
+    result = compare_sets(workspace, [a], [b], metric_names=("macro_f1", "weighted_accuracy"), resamples=FAST)
+
+    for metric in ("macro_f1", "weighted_accuracy"):
+        rows = [one for one in result.comparisons if one.metric == metric]
+        assert len(rows) == 6
+        expected = holm(np.array([one.difference.p for one in rows]))
+        assert [one.p_holm for one in rows] == pytest.approx(expected.tolist())
+
+
+def test_soft_metrics_are_compared_against_the_votes(system: Callable[..., Path], workspace: Workspace) -> None:
+    both = {"forms": ("hard", "distribution")}
+    a, b = system("truthful", told, **both), system("toy-like", **both)
+
+    result = compare_sets(workspace, [a], [b], metric_names=("jsd", "unweighted_accuracy"), resamples=FAST)
+
+    found = {(one.metric, one.form): one for one in result.comparisons}
+    assert set(found) == {("jsd", "distribution"), ("unweighted_accuracy", "hard")}
+    assert found["jsd", "distribution"].policy == "uniform"
+    assert found["unweighted_accuracy", "hard"].policy == "wrong"
+    assert found["jsd", "distribution"].difference.ci_unit == "speaker"
+
+
+def test_a_metric_that_runs_cannot_have_is_named_as_left_out(system: Callable[..., Path], workspace: Workspace) -> None:
+    a, b = system("first", told), system("second")
+
+    result = compare_sets(workspace, [a], [b], metric_names=("jsd", "macro_f1"), resamples=FAST)
+
+    assert {one.metric for one in result.comparisons} == {"macro_f1"}
+    assert result.left_out[0].startswith("jsd: ")
+    with pytest.raises(RunError, match="share no prompt variant"):
+        compare_sets(workspace, [a], [b], metric_names=("jsd",), resamples=FAST)
+
+
+@pytest.mark.parametrize(("metric", "system_id"), [("recall", None), ("cleverness", None), ("macro_f1", "caption")])
+def test_unknown_metrics_and_systems_are_named(
+    system: Callable[..., Path], workspace: Workspace, metric: str, system_id: str | None
+) -> None:
+    run = system("first")
+    systems = None if system_id is None else [system_id]
+
+    with pytest.raises(UnknownName):
+        compare_sets(workspace, [run], [run], metric_names=(metric,), systems=systems, resamples=FAST)
+
+
+# --- over corpora ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def over_two(
+    system: Callable[..., Path], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., CompareResult]:
+    """Compare a truthful and a toy system over the toy's two splits as if they were two corpora."""
+    load = comparing.load_scored
+
+    def as_corpora(where: Workspace, run: Path) -> Any:
+        table = load(where, run)
+        manifest = table.manifest
+        card = manifest.corpus_card.model_copy(update={"corpus_id": f"toy-{manifest.split.split_id}"})
+        return comparing.ScoredTable(
+            manifest=manifest.model_copy(update={"corpus_card": card}), rows=table.rows, truth=table.truth
+        )
+
+    monkeypatch.setattr(comparing, "load_scored", as_corpora)
+    splits = ("protocol", "speaker-disjoint")
+    a = [system("truthful", told, split_id=split) for split in splits]
+    b = [system("toy-like", split_id=split) for split in splits]
+    return lambda **given: compare_sets(workspace, a, b, **{"resamples": FAST, **given})
+
+
+def test_the_mean_over_corpora_counts_each_the_same(over_two: Callable[..., CompareResult]) -> None:
+    result = over_two()
+
+    (mean,) = result.means
+    values = [one.difference.value for one in result.comparisons]
+    errors = [one.difference.standard_error for one in result.comparisons]
+    assert len(values) == mean.n_parts == 2
+    assert mean.difference.value == pytest.approx(np.mean(values))
+    assert mean.difference.standard_error == pytest.approx(np.sqrt(np.sum(np.square(errors))) / 2)
+    assert mean.difference.ci_low < mean.difference.value < mean.difference.ci_high
+    assert mean.detectable < max(one.detectable for one in result.comparisons)
+
+
+def test_corpora_are_resampled_independently(over_two: Callable[..., CompareResult]) -> None:
+    result = over_two(resamples=2000)
+
+    (mean,) = result.means
+    width = mean.difference.ci_high - mean.difference.ci_low
+    assert width == pytest.approx(2 * 1.96 * mean.difference.standard_error, rel=0.15)
+
+
+def test_runs_without_a_counterpart_are_named(system: Callable[..., Path], workspace: Workspace) -> None:
+    a = [system("first"), system("first", split_id="speaker-disjoint")]
+    b = [system("second")]
+
+    result = compare_sets(workspace, a, b, resamples=FAST)
+
+    assert len(result.comparisons) == 1
+    assert result.left_out == (f"{a[1].name} has no counterpart over the same corpus and split",)
+
+
+def test_two_runs_of_one_side_over_one_split_are_refused(system: Callable[..., Path], workspace: Workspace) -> None:
+    with pytest.raises(RunError, match="A side is one system"):
+        compare_sets(workspace, [system("first"), system("second")], [system("third")], resamples=FAST)
+
+
+# --- ranks -------------------------------------------------------------------------------------------------------
+
+
+def test_systems_are_ranked_with_intervals_from_one_set_of_resamples(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    def mute(question: Question) -> str:
+        return "I cannot say."
+
+    runs = [system("mute", mute), system("truthful", told), system("toy-like"), system("toy-twin")]
+
+    result = rank_runs(workspace, runs, resamples=FAST)
+
+    found = {one.name.split(",")[0]: one for one in result.ranked}
+    assert [(found[name].rank, found[name].rank_low, found[name].rank_high) for name in ("truthful", "mute")] == [
+        (1, 1, 1),
+        (4, 4, 4),
+    ]
+    assert {found[name].rank for name in ("toy-like", "toy-twin")} == {2}
+    assert found["toy-like"].place == "toy test"
+    assert [one.rank for one in result.ranked] == sorted(one.rank for one in result.ranked)
+
+
+def test_lower_is_better_where_the_metric_says_so(system: Callable[..., Path], workspace: Workspace) -> None:
+    both = {"forms": ("hard", "distribution")}
+    runs = [system("truthful", told, **both), system("toy-like", **both)]
+
+    ranked = rank_runs(workspace, runs, metric_names=("jsd",), resamples=FAST).ranked
+
+    assert ranked[0].value < ranked[-1].value
+
+
+def test_two_runs_of_one_model_cannot_be_ranked_against_each_other(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    with pytest.raises(RunError, match="are both runs of first"):
+        rank_runs(workspace, [system("first"), system("first", split_id="speaker-disjoint")], resamples=FAST)
