@@ -1,3 +1,4 @@
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,16 +8,18 @@ import pytest
 
 from toy import answered, make, planned
 from voxemo.backends.base import Question
+from voxemo.catalog import lookup
 from voxemo.core.errors import RunError, UnknownName
 from voxemo.core.types import Generation
 from voxemo.reports.scoreboard import Board, FinishedRun, boards, read_runs
-from voxemo.reports.told_apart import board_systems, told_apart
+from voxemo.reports.told_apart import board_systems, told_apart, units_file
 from voxemo.scoring.table import METRICS
 from voxemo.steps.compare import compare_runs
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.score import score_run
 from voxemo.store.layout import RunPaths, Workspace
+from voxemo.store.tables import UNIT_SUMS, read_table, write_table
 
 FAST = 50
 
@@ -135,3 +138,121 @@ def test_a_run_that_was_scored_before_counts_were_kept_says_to_score_again(
 
     with pytest.raises(RunError, match=r"unit_counts\.parquet is missing. Run: voxemo score"):
         board_systems(board, [replace(runs[0], path=older), runs[1]])
+
+
+# --- soft labels -------------------------------------------------------------------------------------------------
+
+
+def states(question: Question) -> str:
+    """As sure as the toy's usual answers are, and always of the label that the clip was spoken as."""
+    label = question.utterance_id.split("_")[1].capitalize()
+    shares = {name: 0.7 if name == label else 0.1 for name in question.label_set.display}
+    return f"EMOTION DISTRIBUTION: {json.dumps(shares)}\nFINAL LABEL: {label}"
+
+
+@pytest.fixture(scope="module")
+def soft_runs(world: Workspace) -> list[FinishedRun]:
+    """A run that states a wrong label one time in three, under five prompts, and one that is always right."""
+    weak = answered(world)
+    strong = planned(world, forms=("distribution",), variants=("direct",), generation=Generation(max_new_tokens=16))
+    infer_run(world, strong, make_backend=make(states))
+    parse_run(strong)
+    for run in (weak, strong):
+        score_run(world, run, resamples=FAST)
+    return read_runs([weak, strong])
+
+
+@pytest.fixture(scope="module")
+def soft_board(soft_runs: list[FinishedRun]) -> Board:
+    (board,) = (board for board in boards(soft_runs) if board.vote_rule is not None)
+    return board
+
+
+def test_on_soft_labels_the_lowest_divergence_is_the_best(soft_board: Board, soft_runs: list[FinishedRun]) -> None:
+    systems = board_systems(soft_board, soft_runs)
+    of_runs = {
+        (str(entry.run_id), entry.system): entry.cells["jsd"].value
+        for entry in soft_board.entries
+        if entry.kind == "run"
+    }
+
+    assert systems.metric == "jsd"
+    assert set(systems.keys) == set(of_runs)
+    assert len(systems.keys) == 8
+    assert systems.best == min(of_runs, key=lambda key: of_runs[key] or 0)
+    assert all(one.difference is not None and one.difference > 0 for one in told_apart(systems).values())
+
+
+def test_on_soft_labels_what_is_far_off_is_told_apart_and_prompts_that_are_equally_good_are_not(
+    soft_board: Board, soft_runs: list[FinishedRun]
+) -> None:
+    weak, strong = (run.manifest.run_id for run in soft_runs)
+    apart = told_apart(board_systems(soft_board, soft_runs), against=(weak, "direct"))
+
+    alike = [one for (run_id, name), one in apart.items() if run_id == weak and name in lookup.prompt_names()]
+    assert len(alike) == 4
+    assert not any(one.told_apart for one in alike)
+    better = apart[strong, "direct"]
+    assert better.told_apart
+    assert better.difference is not None
+    assert better.difference < 0
+
+
+def test_on_soft_labels_systems_have_the_pooled_values_of_the_scores(
+    soft_board: Board, soft_runs: list[FinishedRun]
+) -> None:
+    systems = board_systems(soft_board, soft_runs)
+    scores = pl.concat([run.scores for run in soft_runs]).filter(
+        metric="jsd", fold_id="pooled", reading="strict", failure_policy="uniform"
+    )
+
+    for (run_id, system), value in zip(systems.keys, systems.scores.values, strict=True):
+        assert value == pytest.approx(scores.filter(run_id=run_id, system_id=system)["value"].item())
+
+
+def test_the_order_of_rows_and_the_names_of_speakers_tell_nothing_apart(
+    soft_board: Board, soft_runs: list[FinishedRun], tmp_path: Path
+) -> None:
+    renamed = []
+    for run in soft_runs:
+        path = tmp_path / run.path.name
+        path.mkdir()
+        sums = read_table(RunPaths(run.path).unit_sums, UNIT_SUMS)
+        other = sums.sample(fraction=1, shuffle=True, seed=1).with_columns(unit="voice " + pl.col("unit"))
+        write_table(RunPaths(path).unit_sums, other, UNIT_SUMS)
+        renamed.append(replace(run, path=path))
+
+    before, after = (told_apart(board_systems(soft_board, runs)) for runs in (soft_runs, renamed))
+
+    assert list(before) == list(after)
+    for one, same in zip(before.values(), after.values(), strict=True):
+        numbers = ((each.difference, each.ci_low, each.ci_high, each.p, each.p_holm) for each in (one, same))
+        assert next(numbers) == pytest.approx(next(numbers))
+
+
+def test_soft_boards_that_no_sums_are_kept_for_have_nothing_to_compare(
+    soft_board: Board, soft_runs: list[FinishedRun]
+) -> None:
+    for other in (
+        replace(soft_board, reading="lenient"),
+        replace(soft_board, failure_policy="excluded"),
+        replace(soft_board, entries=tuple(replace(entry, partial=True) for entry in soft_board.entries)),
+    ):
+        systems = board_systems(other, soft_runs)
+        assert (systems.keys, systems.best, told_apart(systems)) == ((), None, {})
+
+
+def test_a_metric_that_no_sums_are_kept_of_is_named(soft_board: Board, soft_runs: list[FinishedRun]) -> None:
+    with pytest.raises(UnknownName, match="cosine"):
+        board_systems(soft_board, soft_runs, metric="cosine")
+
+
+def test_a_run_that_was_scored_before_sums_were_kept_says_to_score_again(
+    soft_board: Board, soft_runs: list[FinishedRun], tmp_path: Path
+) -> None:
+    older = tmp_path / soft_runs[0].path.name
+    shutil.copytree(soft_runs[0].path, older)
+    units_file(soft_board, older).unlink()
+
+    with pytest.raises(RunError, match=r"unit_sums\.parquet is missing. Run: voxemo score"):
+        board_systems(soft_board, [replace(soft_runs[0], path=older), soft_runs[1]])

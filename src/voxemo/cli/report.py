@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voxemo.cli.common import JsonOption, console, emit, literal, print_table, say, shown_path, table
+from voxemo.cli.common import JsonOption, console, emit, literal, print_table, progress, say, shown_path, table
 
 if TYPE_CHECKING:
     from polars import DataFrame
     from rich.table import Table
 
     from voxemo.reports.scoreboard import Board, FinishedRun
+    from voxemo.reports.site.build import Site
 
 
 def report(
@@ -25,6 +26,10 @@ def report(
     partial: Annotated[bool, typer.Option("--partial", help="Show partial runs too; they are marked.")] = False,
     published: Annotated[bool, typer.Option(help="Show published figures of the same corpus.")] = True,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for scoreboard.md and scoreboard.csv.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Folder for a web site of the runs; needs no network.", show_default=False),
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Folder for figures as SVG, PNG and PDF.", show_default=False)
     ] = None,
@@ -33,7 +38,10 @@ def report(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show scored runs beside reference rows and published figures; write Markdown, CSV and each run's disclosure."""
+    """Show scored runs beside reference rows and published figures; write Markdown, CSV and each run's disclosure.
+
+    With --html, write a web site instead of printing tables; with --out, --figures or --latex too, do both.
+    """
     from voxemo.core.errors import UnknownName
     from voxemo.core.types import FAILURE_POLICIES
 
@@ -43,17 +51,36 @@ def report(
         raise UnknownName("failure policy", failure_policy, FAILURE_POLICIES)
     # The shell hands over what `runs/*` matches; files among it, such as an earlier scoreboard, are no runs.
     folders = [path for path in runs if path.is_dir() or not path.exists()]
-    show_report(
-        folders,
-        reading=reading,
-        policy=failure_policy,
-        partial=partial,
-        published=published,
-        out=out,
-        figures=figures,
-        latex=latex,
-        as_json=as_json,
-    )
+    asked: dict[str, Any] = {"reading": reading, "policy": failure_policy, "partial": partial, "published": published}
+    files: dict[str, Any] = {"out": out, "figures": figures, "latex": latex}
+    site = None if html is None else write_site(folders, html, **asked, quiet=as_json)
+    if site is None or any(files.values()):
+        show_report(folders, **asked, **files, as_json=as_json, beside=None if site is None else {"site": site})
+    elif as_json:
+        emit(site)
+    if site is not None and not as_json:
+        for problem in site.skipped:
+            say(f"SKIPPED: {problem}")
+        say(f"{site.n_pages} pages of {site.n_runs} runs in {shown_path(site.folder)}")
+        say(f"Open in a browser: {site.index.resolve().as_uri()}")
+
+
+def write_site(
+    folders: Sequence[Path],
+    html: Path,
+    *,
+    reading: str,
+    policy: str | None,
+    partial: bool,
+    published: bool,
+    quiet: bool,
+) -> "Site":
+    """Write the web site of run folders, with a progress bar."""
+    from voxemo.reports.site.build import SiteOptions, build_site
+
+    options = SiteOptions(reading=reading, policy=policy, partial=partial, published=published)
+    with progress("writing pages", unit="runs", quiet=quiet) as on_progress:
+        return build_site(folders, html, options, on_progress=on_progress)
 
 
 def show_report(

@@ -7,6 +7,7 @@ listening) and published figures of the same corpus stand in it too, marked as s
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -500,6 +501,7 @@ def format_cell(metric: str, cell: Cell | None, *, interval: bool) -> str:
     return text
 
 
+@cache
 def prompt_title(system: str) -> str:
     """A prompt variant as the paper abbreviates it (``T+A+R``); other systems keep their name."""
     short = {ENSEMBLE: "vote of 5", MEAN_DISTRIBUTION: "mean of 5"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -11,14 +12,18 @@ from voxemo.core.errors import UnknownName
 from voxemo.reports.scoreboard import Board, FinishedRun
 from voxemo.scoring.arrays import BoolArray, FloatArray, IntArray
 from voxemo.scoring.paired import (
+    PAIRED_MEANS,
     PAIRED_METRICS,
     PairedScores,
     SystemCounts,
+    SystemSums,
     paired_differences,
+    paired_means,
     paired_scores,
 )
+from voxemo.scoring.table import METRICS
 from voxemo.store.layout import RunPaths
-from voxemo.store.tables import UNIT_COUNTS, read_table
+from voxemo.store.tables import UNIT_COUNTS, UNIT_SUMS, Schema, read_table
 
 ALPHA = 0.05
 
@@ -57,17 +62,19 @@ class BoardSystems:
     """In the order of the board."""
     metric: str
     best: SystemKey | None
-    """The one with the highest number on the board, the first of several; None where there is none."""
+    """The one with the best number on the board (the lowest of a divergence), the first of several; None where there is
+    none."""
     scores: PairedScores
 
 
 def board_systems(
     board: Board, runs: Sequence[FinishedRun], *, metric: str | None = None, resamples: int = 1000, seed: int = 0
 ) -> BoardSystems:
-    """Every whole run's systems on a board of hard labels, resampled together.
+    """Every whole run's systems on a board, resampled together: by UA on hard labels, by JSD on soft ones.
 
-    Partial runs are left out, since they answer other utterances. There are no systems on a board of soft labels, of
-    the lenient reading, or of another failure policy than ``wrong``: counts by speaker are kept of the others only.
+    Partial runs are left out, since they answer other utterances. There are no systems on a board of the lenient
+    reading, or of another failure policy than the benchmark's (``wrong`` for hard answers, ``uniform`` for
+    distributions): counts and sums by speaker are kept of the others only.
 
     Args:
         board: one of ``scoreboard.boards(runs)``.
@@ -77,25 +84,28 @@ def board_systems(
         seed: of the bootstrap; same inputs, same bytes.
 
     Raises:
-        RunError: a run was scored before counts by speaker were kept.
-        UnknownName: the metric is none of hard answers with one value.
+        RunError: a run was scored before counts, or sums, by speaker were kept.
+        UnknownName: the metric is none of hard answers with one value, or, on soft labels, none that sums are kept of.
     """
-    name = metric or "unweighted_accuracy"
-    if name not in PAIRED_METRICS:
-        raise UnknownName("hard metric", name, PAIRED_METRICS)
-    keys, counts = read_system_counts(board, runs)
-    return BoardSystems(
-        keys=keys,
-        metric=name,
-        best=_best(board, keys, name),
-        scores=paired_scores(counts, [name], resamples=resamples, seed=seed)[name],
-    )
+    name = metric or board.main
+    if board.vote_rule is None:
+        if name not in PAIRED_METRICS:
+            raise UnknownName("hard metric", name, PAIRED_METRICS)
+        keys, counts = read_system_counts(board, runs)
+        scores = paired_scores(counts, [name], resamples=resamples, seed=seed)[name]
+    else:
+        if name not in PAIRED_MEANS:
+            raise UnknownName("soft metric summed by speaker", name, PAIRED_MEANS)
+        keys, sums = read_system_sums(board, runs, metric=name)
+        scores = paired_means(sums, resamples=resamples, seed=seed)
+    return BoardSystems(keys=keys, metric=name, best=_best(board, keys, name), scores=scores)
 
 
 def _best(board: Board, keys: Sequence[SystemKey], metric: str) -> SystemKey | None:
     cells = {(str(entry.run_id), entry.system): entry.cells.get(metric) for entry in board.entries}
     values = {key: cell.value for key in keys if (cell := cells[key]) is not None and cell.value is not None}
-    return max(values, key=lambda key: values[key], default=None)
+    better = max if METRICS[metric].direction == "higher" else min
+    return better(values, key=lambda key: values[key], default=None)
 
 
 def told_apart(systems: BoardSystems, *, against: SystemKey | None = None) -> dict[SystemKey, Apart]:
@@ -137,56 +147,107 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-# --- counts from run folders -------------------------------------------------------------------------------------
+# --- counts and sums from run folders ----------------------------------------------------------------------------
+
+
+def units_file(board: Board, run: Path) -> Path:
+    """What ``board_systems`` reads of a run folder; a run that was scored by an older version lacks it."""
+    paths = RunPaths(run)
+    return paths.unit_counts if board.vote_rule is None else paths.unit_sums
 
 
 def read_system_counts(
     board: Board, runs: Sequence[FinishedRun], *, only: Collection[SystemKey] | None = None
 ) -> tuple[tuple[SystemKey, ...], SystemCounts]:
-    """Counts by speaker of every system that ``board_systems`` compares, or of some of them.
+    """Counts by speaker of every system that ``board_systems`` compares on a board of hard labels, or of some of them.
 
     Raises:
         RunError: as there.
     """
     counted = (board.vote_rule, board.reading, board.failure_policy) == (None, "strict", "wrong")
-    whole = [entry for entry in board.entries if counted and entry.kind == "run" and not entry.partial]
-    known = [(str(entry.run_id), entry.system) for entry in whole]
-    keys = tuple(key for key in known if only is None or key in only)
-    by_id = {run.manifest.run_id: run for run in runs}
-    chosen = {run_id: by_id[run_id] for run_id, _ in keys}
-    label_names = next((run.manifest.label_names for run in chosen.values()), ())
-    tables = [_read_counts(run, board.partition, label_names, keys) for run in chosen.values()]
+    keys, chosen = _compared(board, runs, only) if counted else ((), [])
+    label_names = next((run.manifest.label_names for run in chosen), ())
+    tables = [_read_counts(run, board, label_names, keys) for run in chosen]
     return keys, _counts(pl.concat(tables), len(keys), len(label_names)) if tables else _nothing()
 
 
-def _read_counts(
-    run: FinishedRun, partition: str, label_names: Sequence[str], keys: Sequence[SystemKey]
-) -> pl.DataFrame:
+def read_system_sums(
+    board: Board, runs: Sequence[FinishedRun], *, metric: str
+) -> tuple[tuple[SystemKey, ...], SystemSums]:
+    """Sums by speaker of every system that ``board_systems`` compares on a board of soft labels.
+
+    Raises:
+        RunError: as there.
+    """
+    summed = board.vote_rule is not None and (board.reading, board.failure_policy) == ("strict", "uniform")
+    keys, chosen = _compared(board, runs) if summed else ((), [])
+    tables = [_read_sums(run, board, metric, keys) for run in chosen]
+    if not tables:
+        return keys, SystemSums(sums=np.zeros((0, 0)), n=np.zeros((0, 0)))
+    rows = pl.concat(tables)
+    unit, n_units = _unit_numbers(rows)
+    cells = unit * len(keys) + rows["system"].to_numpy()
+
+    def total(column: str) -> FloatArray:
+        sums = np.bincount(cells, weights=rows[column].to_numpy(), minlength=n_units * len(keys))
+        return np.asarray(sums.reshape(n_units, len(keys)), dtype=np.float64)
+
+    return keys, SystemSums(sums=total("sum"), n=total("n"))
+
+
+def _compared(
+    board: Board, runs: Sequence[FinishedRun], only: Collection[SystemKey] | None = None
+) -> tuple[tuple[SystemKey, ...], list[FinishedRun]]:
+    """Systems of whole runs, in the order of the board, and their runs."""
+    whole = [entry for entry in board.entries if entry.kind == "run" and not entry.partial]
+    known = [(str(entry.run_id), entry.system) for entry in whole]
+    keys = tuple(key for key in known if only is None or key in only)
+    by_id = {run.manifest.run_id: run for run in runs}
+    return keys, [by_id[run_id] for run_id in dict.fromkeys(run_id for run_id, _ in keys)]
+
+
+def _read_counts(run: FinishedRun, board: Board, label_names: Sequence[str], keys: Sequence[SystemKey]) -> pl.DataFrame:
     """Rows of one run: unit by name, system, true and predicted label by number; -1 for a failed answer."""
-    number = {system: place for place, (run_id, system) in enumerate(keys) if run_id == run.manifest.run_id}
     labels = {name: place for place, name in enumerate(label_names)}
-    table = read_table(RunPaths(run.path).unit_counts, UNIT_COUNTS).filter(
-        pl.col("partition") == partition, pl.col("system_id").is_in(list(number))
-    )
+    table, same = _read_units(run, board, UNIT_COUNTS, keys)
     return table.select(
-        # An utterance of an unknown speaker could have a speaker's name.
-        unit=pl.concat_str("unit_kind", pl.lit(" "), "unit"),
-        system=_coded("system_id", number),
-        gold=_coded("gold", labels),
-        predicted=_coded("predicted", {**labels, "failed": -1}),
-        n="n",
+        *same, gold=_coded("gold", labels), predicted=_coded("predicted", {**labels, "failed": -1}), n="n"
     )
+
+
+def _read_sums(run: FinishedRun, board: Board, metric: str, keys: Sequence[SystemKey]) -> pl.DataFrame:
+    """Rows of one run: unit by name, system by number, utterances and the sum of the metric."""
+    table, same = _read_units(run, board, UNIT_SUMS, keys)
+    return table.filter(vote_rule=board.vote_rule, metric=metric).select(*same, "n", "sum")
+
+
+def _read_units(
+    run: FinishedRun, board: Board, schema: Schema, keys: Sequence[SystemKey]
+) -> tuple[pl.DataFrame, tuple[pl.Expr, pl.Expr]]:
+    """Rows of one run's systems on a board's partition; and what they are about: unit by name, system by number."""
+    number = {system: place for place, (run_id, system) in enumerate(keys) if run_id == run.manifest.run_id}
+    table = read_table(units_file(board, run.path), schema).filter(
+        pl.col("partition") == board.partition, pl.col("system_id").is_in(list(number))
+    )
+    # An utterance of an unknown speaker could have a speaker's name.
+    unit = pl.concat_str("unit_kind", pl.lit(" "), "unit").alias("unit")
+    return table, (unit, _coded("system_id", number).alias("system"))
 
 
 def _coded(column: str, codes: Mapping[str, int]) -> pl.Expr:
     return pl.col(column).cast(pl.Categorical).replace_strict(codes, return_dtype=pl.Int64)
 
 
-def _counts(rows: pl.DataFrame, n_systems: int, n_labels: int) -> SystemCounts:
+def _unit_numbers(rows: pl.DataFrame) -> tuple[IntArray, int]:
+    """Number of each row's unit in the order of their names, and how many there are."""
     units = rows["unit"].unique().sort()
-    unit = rows["unit"].cast(pl.Enum(units)).to_physical().cast(pl.Int64).to_numpy()
+    return rows["unit"].cast(pl.Enum(units)).to_physical().cast(pl.Int64).to_numpy(), len(units)
+
+
+def _counts(rows: pl.DataFrame, n_systems: int, n_labels: int) -> SystemCounts:
+    unit, n_units = _unit_numbers(rows)
     gold, predicted, n = (rows[name].to_numpy() for name in ("gold", "predicted", "n"))
-    shape = (len(units), n_systems, n_labels)
+    shape = (n_units, n_systems, n_labels)
     start = (unit * n_systems + rows["system"].to_numpy()) * n_labels
 
     def total(labels: IntArray, counted: BoolArray) -> FloatArray:
