@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from voxemo.scoring.bootstrap import percentile_interval
 from voxemo.scoring.evaluate import SideBySide, difference_of, side_by_side
@@ -36,13 +37,25 @@ ODDS = 0.5
 FAILED = 0.03
 HARD = ("unweighted_accuracy", "macro_f1")
 SOFT = "jsd"
+UNEQUAL = {
+    "10, the largest with 12 times the utterances of the smallest": (10, 12, 15, 20, 25, 30, 45, 60, 90, 120),
+    "6 of 350 among 60 of 5": (350,) * 6 + (5,) * 60,
+    "3 of 200 among 12 of 20": (200,) * 3 + (20,) * 12,
+    "1 of 300 among 11 of 10": (300,) + (10,) * 11,
+}
+"""Test sets of which a few speakers hold most, as of corpora made from television: utterances of each speaker."""
 POPULATION = 20_000
 """Speakers that stand for all of them."""
 
 
-def draw(rng: np.random.Generator, n_speakers: int) -> tuple[list[HardFold], list[SoftFold]]:
-    """Hard answers and distributions of two equally good systems on one test set."""
-    sizes = np.maximum(2, rng.lognormal(np.log(UTTERANCES), SPREAD, n_speakers).astype(int))
+def unequal_sizes(rng: np.random.Generator, n_speakers: int) -> npt.NDArray[np.int64]:
+    """Utterances of each speaker, as they are in many corpora."""
+    return np.maximum(2, rng.lognormal(np.log(UTTERANCES), SPREAD, n_speakers).astype(np.int64))
+
+
+def draw(rng: np.random.Generator, sizes: npt.NDArray[np.int64]) -> tuple[list[HardFold], list[SoftFold]]:
+    """Hard answers and distributions of two equally good systems on one test set with so many speakers."""
+    n_speakers = len(sizes)
     speaker = np.repeat(np.arange(n_speakers), sizes)
     n = len(speaker)
     speakers = np.array([f"s{number:05d}" for number in range(n_speakers)], dtype=object)[speaker]
@@ -87,7 +100,8 @@ def by_utterance(folds: Sequence[HardFold]) -> list[HardFold]:
 
 def population_values() -> dict[str, float]:
     """Scores over all speakers, the same for both systems."""
-    hard, soft = draw(np.random.default_rng(1), POPULATION)
+    rng = np.random.default_rng(1)
+    hard, soft = draw(rng, unequal_sizes(rng, POPULATION))
     values = {name: together(hard, name, 1, 0).values for name in HARD} | {SOFT: together(soft, SOFT, 1, 0).values}
     return {name: float(value.mean()) for name, value in values.items()}
 
@@ -96,7 +110,8 @@ def simulate(n_speakers: int, n_tests: int, resamples: int, truth: dict[str, flo
     """Shares of test sets, by what was found."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     for test in range(n_tests):
-        hard, soft = draw(np.random.default_rng([n_speakers, test]), n_speakers)
+        rng = np.random.default_rng([n_speakers, test])
+        hard, soft = draw(rng, unequal_sizes(rng, n_speakers))
         for metric in (*HARD, SOFT):
             both = together(soft if metric == SOFT else hard, metric, resamples, test)
             value = float(both.values[0])
@@ -109,10 +124,22 @@ def simulate(n_speakers: int, n_tests: int, resamples: int, truth: dict[str, flo
             assert apart.standard_error is not None
             found[f"excludes 0 {metric}"].append(not apart.ci_low <= 0 <= apart.ci_high)
             found[f"p {metric}"].append(apart.p < 0.05)
-            found[f"finds {metric}"].append(detectable_difference(apart.standard_error, n_units=both.n_units))
+            assert apart.degrees is not None
+            found[f"finds {metric}"].append(detectable_difference(apart.standard_error, degrees=apart.degrees))
         naive = difference_of(together(by_utterance(hard), HARD[0], resamples, test), 0, 1)
         found["p by utterance"].append(naive.p is not None and naive.p < 0.05)
     return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def false_alarms(sizes: Sequence[int], n_tests: int, resamples: int) -> dict[str, float]:
+    """Share of test sets with speakers of these sizes in which two equal systems are told apart at 5 %, by metric."""
+    found: defaultdict[str, list[bool]] = defaultdict(list)
+    for test in range(n_tests):
+        hard, soft = draw(np.random.default_rng([len(sizes), test]), np.array(sizes))
+        for metric in (*HARD, SOFT):
+            apart = difference_of(together(soft if metric == SOFT else hard, metric, resamples, test), 0, 1)
+            found[metric].append(apart.p is not None and apart.p < 0.05)
+    return {metric: float(np.mean(values)) for metric, values in found.items()}
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -159,6 +186,11 @@ def main() -> None:
             percent(one["finds unweighted_accuracy"]),
         ]
         for n, one in found.items()
+    ]))  # fmt: skip
+    print("\nThe same where a few speakers hold most utterances, %\n")
+    alarms = {title: false_alarms(sizes, given.tests, given.resamples) for title, sizes in UNEQUAL.items()}
+    print(table(["speakers", "UA", "macro F1", "JSD"], [
+        [title, *(percent(one[metric]) for metric in (*HARD, SOFT))] for title, one in alarms.items()
     ]))  # fmt: skip
     error = 100 * np.sqrt(0.05 * 0.95 / given.tests)
     print(f"\n{given.tests} test sets each: a share of 5 or 95 % is known to {error:.1f} points (standard error).")
