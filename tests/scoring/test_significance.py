@@ -84,5 +84,6 @@ def test_the_standard_error_of_a_mean_over_unequal_units_is_right_on_average(siz
     assert np.mean(squares) == pytest.approx((shares**2).sum(), rel=0.08)
 
 
-def test_one_unit_tells_nothing() -> None:
-    assert precision(np.array([7])) == Precision(n_effective=1.0, inflation=math.inf)
+@pytest.mark.parametrize("sizes", [[7], [0, 7], [0, 0], []])
+def test_one_unit_tells_nothing(sizes: list[int]) -> None:
+    assert precision(np.array(sizes, dtype=np.int64)) == Precision(n_effective=1.0, inflation=math.inf)

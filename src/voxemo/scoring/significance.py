@@ -37,13 +37,15 @@ def precision(sizes: IntArray | FloatArray) -> Precision:
     are expected to have the sum of the variances of the resampled shares; the inflation is the root of the ratio.
 
     Args:
-        sizes: utterances of each unit, shape (n_units,), not all 0.
+        sizes: utterances of each unit, shape (n_units,). Nothing can be told where all are 0.
 
     >>> precision(np.array([10, 10, 10, 10]))
     Precision(n_effective=4.0, inflation=1.0)
     >>> precision(np.array([90, 30, 30, 30])).degrees
     2
     """
+    if not sizes.any():
+        return Precision(n_effective=1.0, inflation=math.inf)
     shares = np.sort(sizes[sizes > 0]) / sizes.sum()
     due = float((shares**2).sum())
     seen = _resampled_variance(shares, weight_shape(len(shares)))
