@@ -17,9 +17,9 @@ from viewing import FORMULA, TOKEN, Served, clip_file, names_of, served
 from voxemo.audio.decoded import Decoded
 from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.core.errors import MissingDependency, RunError
+from voxemo.reports.tables import csv_text
 from voxemo.reports.viewer import app
 from voxemo.reports.viewer.clips import clip_of
-from voxemo.reports.viewer.exports import csv_of
 from voxemo.reports.viewer.exports import names_of as names_in
 from voxemo.reports.viewer.kept import Kept
 from voxemo.reports.viewer.pictures import FLOOR_DB, MOST_COLUMNS, describe, draw, envelope, spectrogram_db
@@ -293,9 +293,9 @@ def test_another_header_asks_for_the_whole_file(header: str | None) -> None:
 def test_no_cell_of_a_table_is_a_formula(cells: list[str]) -> None:
     table = pl.DataFrame({"a": ["=1", "+1", "-1", "@x", "＝1", "\t=1", *cells]})  # noqa: RUF001
 
-    rows = list(csv.reader(io.StringIO(csv_of(table))))[1:]
+    rows = list(csv.reader(io.StringIO(csv_text(table))))[1:]
 
-    assert not [cell for row in rows for cell in row if cell[:1] in tuple("=+-@\t\r")]
+    assert not [cell for row in rows for cell in row if len(cell) > 1 and cell[0] in "=+-@\t\r"]
 
 
 def test_names_are_one_in_a_line_whatever_they_hold() -> None:

@@ -17,7 +17,6 @@ from voxemo.cli.common import (
     table,
     workspace_at,
 )
-from voxemo.core.escape import visible
 
 if TYPE_CHECKING:
     from voxemo.steps.verify import RowDifference, VerifyResult
@@ -87,9 +86,8 @@ def _print(result: "VerifyResult") -> None:
     for finding in result.findings:
         place = "" if finding.file is None else f"{finding.file}: "
         lines.append(f"  {finding.kind}: {place}{finding.text}")
-    # Whoever made the bundle chose these words.
     for line in lines:
-        say(visible(line))
+        say(line)
     if result.differences:
         largest = sorted(result.differences, key=lambda one: -one.size)[:SHOWN]
         headers = ["part", "fold", "system", "form", "metric", "label", "policy", "column", "stated", "recomputed"]
@@ -98,11 +96,8 @@ def _print(result: "VerifyResult") -> None:
 
 
 def _row(one: "RowDifference") -> list[str]:
-    from rich.markup import escape
-
     about = (one.partition, one.fold_id, one.system_id, one.form, one.metric, one.class_label, one.failure_policy)
-    words = [*(value or "-" for value in about), one.column, _shown(one.stated), _shown(one.recomputed)]
-    return [escape(visible(word)) for word in words]
+    return [*(value or "-" for value in about), one.column, _shown(one.stated), _shown(one.recomputed)]
 
 
 def _shown(value: float | str | None) -> str:

@@ -21,9 +21,10 @@ from voxemo.core.cards import CorpusCard
 from voxemo.core.types import CORRECTED, ENSEMBLE, LIKELIHOOD
 from voxemo.reports.scoreboard import Board, Entry, FinishedRun
 from voxemo.reports.told_apart import read_system_counts
-from voxemo.scoring.arrays import TOLERANCE, FloatArray
+from voxemo.scoring.arrays import FloatArray
 from voxemo.scoring.bootstrap import percentile_interval
 from voxemo.scoring.paired import paired_scores
+from voxemo.scoring.ranks import rank_intervals
 
 METRIC = "macro_f1"
 LEVEL = 0.95
@@ -260,18 +261,15 @@ def _draws(
 
 def _numbers(means: FloatArray, draws: FloatArray) -> list[dict[str, Any]]:
     """Rank, mean and their intervals of each system."""
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     numbers = []
-    for system, mean in enumerate(means.tolist()):
-        rank = 1 + int((means > mean + TOLERANCE).sum())
-        drawn = 1 + (draws > draws[:, [system]] + TOLERANCE).sum(axis=1)
-        best, worst = np.quantile(drawn, tails, method="inverted_cdf") if len(drawn) else (rank, rank)
+    ranks = rank_intervals(means, draws, direction="higher", level=LEVEL)
+    for system, (mean, rank) in enumerate(zip(means.tolist(), ranks, strict=True)):
         low, high = percentile_interval(draws[:, system], value=mean, level=LEVEL)
         numbers.append(
             {
-                "rank": rank,
-                "rank_low": min(int(best), rank),
-                "rank_high": max(int(worst), rank),
+                "rank": rank.rank,
+                "rank_low": rank.low,
+                "rank_high": rank.high,
                 "mean": mean,
                 "ci_low": None if np.isnan(low) else low,
                 "ci_high": None if np.isnan(high) else high,

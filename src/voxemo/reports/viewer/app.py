@@ -11,8 +11,9 @@ import polars as pl
 
 from voxemo.audio.decoded import Decoded
 from voxemo.core.errors import AudioError, CorpusNotFound, MissingDependency, UnknownName, VoxEmoError
+from voxemo.reports.tables import csv_text
 from voxemo.reports.viewer.clips import Clip, clip_of
-from voxemo.reports.viewer.exports import csv_of, names_of
+from voxemo.reports.viewer.exports import names_of
 from voxemo.reports.viewer.guard import Application, guarded, own_hosts
 from voxemo.reports.viewer.kept import Kept
 from voxemo.reports.viewer.pictures import AXES, Theme, describe, draw
@@ -124,7 +125,7 @@ def make_app(run: Listening, *, token: str, port: int) -> Application:
         return Response(pictures.get((_name(request), theme)), media_type="image/png")
 
     def export_csv(request: Request) -> Response:
-        return _file(csv_of(run.selection(request.query_params)), "utterances.csv", "text/csv")
+        return _file(csv_text(run.selection(request.query_params)), "utterances.csv", "text/csv")
 
     def export_names(request: Request) -> Response:
         return _file(names_of(run.selection(request.query_params)), "utterances.txt", "text/plain")
