@@ -25,6 +25,9 @@ from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import PLAN, read_table
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("demo")
+
 Command = Callable[..., str]
 
 N_CLIPS, N_PROMPTS = 504, 10
