@@ -12,6 +12,7 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,6 @@ LABELS = ("angry", "happy", "neutral", "sad")
 SPEAKERS = (4, 5, 8, 12, 20, 50, 100)
 UTTERANCES = 30
 """Of a speaker in the middle; a tenth of the speakers has under 12 or over 75."""
-SPREAD = 0.7
-"""Of the utterances per speaker, as the standard deviation of their logarithm."""
-EASE = 0.6
-"""How much easier a speaker is for every system, as the standard deviation of the log-odds of a right answer."""
-TASTE = 0.4
-"""The same for one system alone: without it the systems would not differ between speakers."""
 ODDS = 0.5
 """Log-odds of a right answer about a speaker in the middle: 62 %."""
 FAILED = 0.03
@@ -48,12 +43,26 @@ POPULATION = 20_000
 """Speakers that stand for all of them."""
 
 
-def unequal_sizes(rng: np.random.Generator, n_speakers: int) -> npt.NDArray[np.int64]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """How much speakers differ."""
+
+    ease: float = 0.6
+    """For every system, as the standard deviation of the log-odds of a right answer."""
+    taste: float = 0.4
+    """The same for one system alone: without it the systems would not differ between speakers."""
+    spread: float = 0.7
+    """Of the utterances per speaker, as the standard deviation of their logarithm."""
+
+
+def unequal_sizes(rng: np.random.Generator, n_speakers: int, design: Design) -> npt.NDArray[np.int64]:
     """Utterances of each speaker, as they are in many corpora."""
-    return np.maximum(2, rng.lognormal(np.log(UTTERANCES), SPREAD, n_speakers).astype(np.int64))
+    return np.maximum(2, rng.lognormal(np.log(UTTERANCES), design.spread, n_speakers).astype(np.int64))
 
 
-def draw(rng: np.random.Generator, sizes: npt.NDArray[np.int64]) -> tuple[list[HardFold], list[SoftFold]]:
+def draw(
+    rng: np.random.Generator, sizes: npt.NDArray[np.int64], design: Design
+) -> tuple[list[HardFold], list[SoftFold]]:
     """Hard answers and distributions of two equally good systems on one test set with so many speakers."""
     n_speakers = len(sizes)
     speaker = np.repeat(np.arange(n_speakers), sizes)
@@ -64,10 +73,10 @@ def draw(rng: np.random.Generator, sizes: npt.NDArray[np.int64]) -> tuple[list[H
     shares = rng.dirichlet(np.full(len(LABELS), 20.0), n_speakers)
     gold = (shares.cumsum(axis=1)[speaker] < rng.random(n)[:, None]).sum(axis=1).clip(max=len(LABELS) - 1)
     votes = rng.multinomial(8, 0.6 * np.eye(len(LABELS))[gold] + 0.1)
-    ease = rng.normal(ODDS, EASE, n_speakers)
+    ease = rng.normal(ODDS, design.ease, n_speakers)
     hard, soft = [], []
     for _ in range(2):
-        odds = (ease + rng.normal(0, TASTE, n_speakers))[speaker]
+        odds = (ease + rng.normal(0, design.taste, n_speakers))[speaker]
         chance = 1 / (1 + np.exp(-odds))
         wrong = (gold + rng.integers(1, len(LABELS), n)) % len(LABELS)
         predicted = np.where(rng.random(n) < chance, gold, wrong)
@@ -98,20 +107,22 @@ def by_utterance(folds: Sequence[HardFold]) -> list[HardFold]:
     ]
 
 
-def population_values() -> dict[str, float]:
+def population_values(design: Design) -> dict[str, float]:
     """Scores over all speakers, the same for both systems."""
     rng = np.random.default_rng(1)
-    hard, soft = draw(rng, unequal_sizes(rng, POPULATION))
+    hard, soft = draw(rng, unequal_sizes(rng, POPULATION, design), design)
     values = {name: together(hard, name, 1, 0).values for name in HARD} | {SOFT: together(soft, SOFT, 1, 0).values}
     return {name: float(value.mean()) for name, value in values.items()}
 
 
-def simulate(n_speakers: int, n_tests: int, resamples: int, truth: dict[str, float]) -> dict[str, float]:
+def simulate(
+    n_speakers: int, n_tests: int, resamples: int, truth: dict[str, float], design: Design
+) -> dict[str, float]:
     """Shares of test sets, by what was found."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     for test in range(n_tests):
         rng = np.random.default_rng([n_speakers, test])
-        hard, soft = draw(rng, unequal_sizes(rng, n_speakers))
+        hard, soft = draw(rng, unequal_sizes(rng, n_speakers, design), design)
         for metric in (*HARD, SOFT):
             both = together(soft if metric == SOFT else hard, metric, resamples, test)
             value = float(both.values[0])
@@ -131,11 +142,11 @@ def simulate(n_speakers: int, n_tests: int, resamples: int, truth: dict[str, flo
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def false_alarms(sizes: Sequence[int], n_tests: int, resamples: int) -> dict[str, float]:
+def false_alarms(sizes: Sequence[int], n_tests: int, resamples: int, design: Design) -> dict[str, float]:
     """Share of test sets with speakers of these sizes in which two equal systems are told apart at 5 %, by metric."""
     found: defaultdict[str, list[bool]] = defaultdict(list)
     for test in range(n_tests):
-        hard, soft = draw(np.random.default_rng([len(sizes), test]), np.array(sizes))
+        hard, soft = draw(np.random.default_rng([len(sizes), test]), np.array(sizes), design)
         for metric in (*HARD, SOFT):
             apart = difference_of(together(soft if metric == SOFT else hard, metric, resamples, test), 0, 1)
             found[metric].append(apart.p is not None and apart.p < 0.05)
@@ -154,10 +165,16 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=1500, help="Test sets for each number of speakers.")
     parser.add_argument("--resamples", type=int, default=400)
     parser.add_argument("--speakers", type=int, nargs="+", default=SPEAKERS)
+    parser.add_argument("--ease", type=float, default=Design().ease, help="How much speakers differ for every system.")
+    parser.add_argument("--taste", type=float, default=Design().taste, help="How much they differ for one alone.")
+    parser.add_argument(
+        "--spread", type=float, default=Design().spread, help="How much their utterances differ in number."
+    )
     given = parser.parse_args()
+    design = Design(ease=given.ease, taste=given.taste, spread=given.spread)
     start = time.perf_counter()
-    truth = population_values()
-    found = {n: simulate(n, given.tests, given.resamples, truth) for n in given.speakers}
+    truth = population_values(design)
+    found = {n: simulate(n, given.tests, given.resamples, truth, design) for n in given.speakers}
 
     def percent(value: float) -> str:
         return f"{100 * value:.1f}"
@@ -188,7 +205,7 @@ def main() -> None:
         for n, one in found.items()
     ]))  # fmt: skip
     print("\nThe same where a few speakers hold most utterances, %\n")
-    alarms = {title: false_alarms(sizes, given.tests, given.resamples) for title, sizes in UNEQUAL.items()}
+    alarms = {title: false_alarms(sizes, given.tests, given.resamples, design) for title, sizes in UNEQUAL.items()}
     print(table(["speakers", "UA", "macro F1", "JSD"], [
         [title, *(percent(one[metric]) for metric in (*HARD, SOFT))] for title, one in alarms.items()
     ]))  # fmt: skip

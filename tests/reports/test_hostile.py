@@ -32,6 +32,9 @@ from voxemo.reports.tables import csv_text, latex_table, markdown_table
 from voxemo.reports.transfer import TransferCell
 from voxemo.store.layout import Workspace
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("hostile")
+
 TAGS = frozenset(
     {
         "h1",

@@ -32,6 +32,9 @@ from voxemo.reports.site.transfer import NO_BASE, pairs_by_base, transfer_page, 
 from voxemo.steps.plan import PlanOptions
 from voxemo.store.layout import RunPaths, Workspace
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("site")
+
 
 @pytest.fixture(scope="module")
 def runs(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:

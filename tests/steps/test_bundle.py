@@ -31,6 +31,9 @@ from voxemo.store import bundles
 from voxemo.store.files import read_json, write_json
 from voxemo.store.layout import RunPaths, Workspace
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("bundle")
+
 RESAMPLES = 20
 HEARD = "quokka marmalade zeppelin"
 """Words that a model wrote down from the audio; they stand nowhere else."""

@@ -12,6 +12,9 @@ from site_world import HOSTILE_NAME, HOSTILE_TEXT, toy_runs
 from voxemo.reports.site.build import build_site
 from voxemo.store.layout import Workspace
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("web-site")
+
 HARD_ALL = "section[aria-labelledby=hard-all] table"
 PHONE = {"width": 390, "height": 844}
 
