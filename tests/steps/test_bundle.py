@@ -479,6 +479,11 @@ def _utterances(rows: list[dict[str, Any]]) -> Iterator[str]:
         ),
         ("responses.jsonl", rewrite_answer, "predictions_differ"),
         ("responses.jsonl", reweigh, "predictions_differ"),
+        (
+            "responses.jsonl",
+            lambda rows: [{**row, "label_logprobs": row["label_logprobs"] or [0.5]} for row in rows],
+            "responses_likelihood",
+        ),
         ("responses.jsonl", lambda rows: rows[1:], "responses"),
         ("responses.jsonl", lambda rows: [*rows, rows[0]], "responses_twice"),
         ("responses.jsonl", lambda rows: [{**row, "text": None} for row in rows], "texts_missing"),

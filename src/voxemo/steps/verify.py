@@ -478,8 +478,12 @@ def _response_misfits(content: _Contents) -> Iterator[Finding]:
         yield _wrong("texts_left", RESPONSES, "texts are in a bundle that says they are left out")
     if not {row["finish"] for row in content.responses} <= set(get_args(get_type_hints(Response)["finish"])):
         yield _wrong("responses_finish", RESPONSES, "answers end in a way that no answer ends")
+    weighing = set(content.plan.filter(pl.col("form") == "likelihood")["request_id"])
     for row in content.responses:
         weighed, silent = row["label_logprobs"], row["silent_logprobs"]
+        if row["request_id"] not in weighing and (weighed is not None or silent is not None):
+            yield _wrong("responses_likelihood", RESPONSES, "likelihoods are there of requests that ask for a text")
+            return
         gaps = None in (weighed or ()) or None in (silent or ())
         if gaps or (silent is not None and len(silent) != len(weighed or ())):
             yield _wrong("responses_likelihood", RESPONSES, "likelihoods are there of some labels alone")
