@@ -127,6 +127,20 @@ def test_rows_are_refilled_and_given_up_at_the_end(
     assert sum(active) / sum(rows) > 0.6
 
 
+def test_a_long_call_leaves_nothing_behind_for_those_after_it(
+    checkpoints: dict[str, Path], questions: list[Question], tmp_path: Path
+) -> None:
+    folder = stopping(checkpoints["qwen2-audio"], "qwen2-audio", tmp_path, questions)
+    card, generation = tiny_card(folder, "qwen2-audio"), Generation(max_new_tokens=LONGEST)
+    backend = create(card, generation, batch_size=12, device="cpu")
+    expected = lengths(backend, questions)
+
+    for question in questions[:6]:
+        assert backend._decoder is not None
+        assert not backend._decoder._rows.active.any()
+        assert lengths(backend, [question]) == {question.request_id: expected[question.request_id]}
+
+
 @pytest.mark.parametrize("n_pages", [2, 40, 60, 90])
 def test_rows_that_find_no_page_are_given_up_and_answered_later_as_they_would_have_been(
     checkpoints: dict[str, Path], family_id: str, questions: list[Question], tmp_path: Path, n_pages: int

@@ -29,8 +29,8 @@ class PagedRows:
         shape = (n_pages, config.num_key_value_heads, PAGE, head_dim(config))
         self.layers = [_PagedLayer(self, model, shape) for _ in range(config.num_hidden_layers)]
         self.cache = Cache(layers=self.layers)
-        longs = torch.zeros(3, n_rows, dtype=torch.long, device=model.device)
-        self.n_shared, self.n_own, self.active = longs
+        self._counted = torch.zeros(3, n_rows, dtype=torch.long, device=model.device)
+        self.n_shared, self.n_own, self.active = self._counted
         """Tokens that a row shares with others, and of its own; 1 where a row holds a question. Shape (n_rows,)."""
         self.order = torch.arange(n_rows, device=model.device)
         """Rows in an order in which those that share pages stand together."""
@@ -85,20 +85,20 @@ class PagedRows:
             assert held is not None
             self._table.end(held)
             self._held[place] = None
-        freed = torch.tensor(places, device=self.active.device)
-        for counted in (self.n_shared, self.n_own, self.active):
-            counted[freed] = 0
+        self._counted[:, torch.tensor(places, device=self.active.device)] = 0
         self._moved = True
 
     def use_all(self) -> None:
         """Have all rows again, of which none may hold a question."""
         self._held, self.n, self._moved = [None] * len(self.active), len(self.active), True
+        self._counted.zero_()
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with these rows only, which are numbered anew in the given order; all others must be free."""
-        chosen = torch.tensor(places, device=self.active.device)
-        for counted in (self.n_shared, self.n_own, self.active):
-            counted[: len(places)] = counted[chosen].clone()
+        kept = self._counted[:, torch.tensor(places, device=self.active.device)]
+        # A row beyond those in use would be counted up by every step, and be taken for a long one later.
+        self._counted.zero_()
+        self._counted[:, : len(places)] = kept
         self._held = [self._held[place] for place in places]
         self.n, self._moved = len(places), True
 
