@@ -1,6 +1,8 @@
+import gc
 import json
 import random
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from voxemo.backends.base import Backend, Question, Waveform
 from voxemo.backends.local import row_decoder
 from voxemo.backends.local.decoding import FirstLogits
 from voxemo.backends.local.engine import LocalBackend, create
+from voxemo.backends.local.paged_rows import PagedRows
 from voxemo.backends.registry import create_backend
 from voxemo.catalog.lookup import prompt, prompt_names
 from voxemo.core.errors import AudioError, BackendError
@@ -253,6 +256,36 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(
     assert sizes[:3] == [7, 4, 2]
     assert sum(size for size in sizes if size <= 2) == 7
     assert backend.effective()["batches_halved_since_loading"] == 2
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Only what nobody refers to any more is given back, as when memory is short."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_memory_is_given_back_as_soon_as_a_batch_is_halved_or_the_backend_dropped(
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch, uncollected: None
+) -> None:
+    backend, questions = create(card, SHORT, batch_size=8), [ask(0.4 + n / 10, TEN_PROMPTS[0]) for n in range(7)]
+    begin, made = PagedRows.__init__, []
+
+    def noted(rows: Any, *given: Any, **options: Any) -> None:
+        begin(rows, *given, **options)
+        made.append(weakref.ref(rows))
+
+    monkeypatch.setattr(PagedRows, "__init__", noted)
+    fail_above(2, monkeypatch)
+    backend.answer(questions)
+
+    assert [rows() is not None for rows in made] == [False, False, True]
+    dropped = weakref.ref(backend)
+    del backend
+    assert dropped() is None
+    assert made[-1]() is None
 
 
 def test_one_question_that_does_not_fit_is_an_error_that_names_the_clip(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,7 @@ class LocalBackend:
                 n_pages=self._room.n_pages,
                 stop_ids=self._decoding.stop_ids,
                 max_new_tokens=self._generation.max_new_tokens,
-                check=lambda logits: check_finite(logits, self._model),
+                check=partial(check_finite, model=self._model),
             )
         waiting = self._rows(call, n_clips=min(self._room.n_rows, CLIPS_TOGETHER))
         for answer in self._decoder.answers(waiting):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ class PagedRows:
         self._table = PageTable(n_pages)
         self._held: list[Held | None] = [None] * n_rows
         shape = (n_pages, config.num_key_value_heads, PAGE, head_dim(config))
-        self.layers = [_PagedLayer(self, model, shape) for _ in range(config.num_hidden_layers)]
+        self._next = _NextTokens()
+        self.layers = [_PagedLayer(self._next, model, shape) for _ in range(config.num_hidden_layers)]
         self.cache = Cache(layers=self.layers)
         self._counted = torch.zeros(3, n_rows, dtype=torch.long, device=model.device)
         self.n_shared, self.n_own, self.active = self._counted
@@ -38,8 +40,6 @@ class PagedRows:
         """Pages of each row, shape (n_rows, most pages of a row)."""
         self.widest = 1
         """Most pages of a row now."""
-        self.is_gathered = True
-        """Whether layers hand out a copy of what rows hold; else whoever attends reads and writes pages by itself."""
         self._moved = True
         self.n = n_rows
         """Rows in use: the first so many."""
@@ -174,12 +174,16 @@ class PagedRows:
         return is_wider
 
     def begin_step(self) -> None:
-        """Work out where the next token of every row goes, for all layers."""
+        """Have all layers write the next token of every row, and hand out a copy of what rows hold.
+
+        Where it is not called, whoever attends reads and writes pages by itself.
+        """
         n_first = -(-self.n_shared[: self.n] // PAGE)
         own = self.n_own[: self.n]
         column = n_first + own // PAGE
-        self.written_page = self.pages[: self.n].gather(1, column[:, None]).squeeze(1)
-        self.written_token = own % PAGE
+        self._next.page = self.pages[: self.n].gather(1, column[:, None]).squeeze(1)
+        self._next.token = own % PAGE
+        self._next.seen = self.pages[: self.n, : self.widest]
 
     @property
     def positions(self) -> torch.Tensor:
@@ -189,10 +193,6 @@ class PagedRows:
     def advance(self) -> None:
         """Count the token that a step has added to every row that holds a question."""
         self.n_own += self.active
-
-    def gathered_pages(self) -> torch.Tensor:
-        """Pages that a step looks at, shape (n, widest)."""
-        return self.pages[: self.n, : self.widest]
 
     def masks(self) -> dict[str, torch.Tensor]:
         """Which gathered tokens each row's next token may look at, itself included, by type of layer.
@@ -232,12 +232,24 @@ class PagedRows:
             layer.enlarge(n_pages)
 
 
+@dataclass(slots=True, eq=False)
+class _NextTokens:
+    """Where a step works; all layers share it. Layers know no rows: a cycle would keep pages when rows are dropped."""
+
+    page: torch.Tensor | None = None
+    """The page that each row's next token is written to, shape (n,)."""
+    token: torch.Tensor | None = None
+    """Its place there, shape (n,)."""
+    seen: torch.Tensor | None = None
+    """Pages that each row looks at, shape (n, widest); None where whoever attends looks by itself."""
+
+
 class _PagedLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer, shape (n_pages, n_heads, PAGE, head_dim)."""
 
-    def __init__(self, rows: PagedRows, model: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, following: _NextTokens, model: Any, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self._rows = rows
+        self._next = following
         self.keys, self.values = (_zeros(shape, dtype=model.dtype, device=model.device) for _ in range(2))
         self.is_initialized = True
 
@@ -252,13 +264,12 @@ class _PagedLayer(DynamicLayer):  # type: ignore[misc]
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write one token at the end of every row; returns all that may be looked at, row by row."""
-        rows = self._rows
-        if not rows.is_gathered:
+        page, token, seen = self._next.page, self._next.token, self._next.seen
+        if seen is None:
             return key_states, value_states
-        self.keys[rows.written_page, :, rows.written_token] = key_states[:, :, 0]
-        self.values[rows.written_page, :, rows.written_token] = value_states[:, :, 0]
-        pages = rows.gathered_pages()
-        return _gather(self.keys, pages), _gather(self.values, pages)
+        self.keys[page, :, token] = key_states[:, :, 0]
+        self.values[page, :, token] = value_states[:, :, 0]
+        return _gather(self.keys, seen), _gather(self.values, seen)
 
 
 def _zeros(shape: tuple[int, ...], *, dtype: torch.dtype, device: torch.device) -> torch.Tensor:

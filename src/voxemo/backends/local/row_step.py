@@ -73,7 +73,6 @@ class KernelStep(GatheredStep):
 
     def __init__(self, model: Any, rows: PagedRows) -> None:
         super().__init__(model, rows)
-        rows.is_gathered = False
         self._recorded: dict[int, Callable[[], None]] = {}
         self._is_gpu = model.device.type == "cuda"
 
