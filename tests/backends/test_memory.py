@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from voxemo.backends.local import memory
-from voxemo.backends.local.memory import Room, plan_room
+from voxemo.backends.local.memory import Room, is_out_of_memory, plan_room
 
 GIB = 2**30
 # Of the language models in Qwen2-Audio-7B and Audio Flamingo 3.
@@ -73,6 +73,27 @@ def test_this_machine_says_how_much_is_free() -> None:
 
     assert 1 <= found.n_rows <= 48
     assert found.n_pages >= 16
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_it"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (torch.AcceleratorError("CUDA error: out of memory", 2), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+            True,
+        ),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("expected scalar type Float but found BFloat16"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_memory_runs_out_in_many_words(cause: Exception, is_it: bool) -> None:
+    assert is_out_of_memory(cause) == is_it
 
 
 def test_halves_come_down_to_one() -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from voxemo.backends.local.adapters import ADAPTER_NAME, Adapter
+from voxemo.backends.local.memory import is_out_of_memory
 from voxemo.core.errors import TrainingError
 from voxemo.training.dropout import Rows, use_row_dropout, utterance_seed
 from voxemo.training.lessons import Lesson
@@ -96,7 +97,9 @@ class Learner:
                         )
                         for places in together(range(len(share)), size=self._size)
                     )
-            except torch.cuda.OutOfMemoryError as cause:
+            except (RuntimeError, MemoryError) as cause:
+                if not is_out_of_memory(cause):
+                    raise
                 if self._size == 1:
                     raise TrainingError(
                         "One utterance does not fit into the device's memory. Give --gradient-checkpointing, or use a "

@@ -32,7 +32,7 @@ try:
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing, Window
     from voxemo.backends.local.loading import LoadedModel, check_heard, load_model, tokenise_chats
-    from voxemo.backends.local.memory import check_room, plan_room
+    from voxemo.backends.local.memory import check_room, is_out_of_memory, plan_room
     from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
     from voxemo.backends.local.row_decoder import Answer, RowDecoder
 except ModuleNotFoundError as missing:
@@ -200,7 +200,9 @@ class LocalBackend:
                 with torch.inference_mode():
                     self._answer_rows(call)
                 return
-            except torch.cuda.OutOfMemoryError as cause:
+            except (RuntimeError, MemoryError) as cause:
+                if not is_out_of_memory(cause):
+                    raise
                 longest = call.asked[0].clip
                 check_room(self._room.n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
             # Outside the handler: the exception's traceback holds the tensors that did not fit.

@@ -24,6 +24,7 @@ from voxemo.backends.base import Question
 from voxemo.backends.local.clips import AskedClip, n_samples
 from voxemo.backends.local.families import FAMILIES, find_family
 from voxemo.backends.local.families.base import Family
+from voxemo.backends.local.memory import is_out_of_memory
 from voxemo.catalog.lookup import IN_PACKAGE, checkpoint_folder
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError, listing
@@ -361,7 +362,7 @@ def _why_not_loaded(card: ModelCard, cause: Exception) -> str:
     if isinstance(cause, ImportError) and needed:
         said = f"its class in transformers needs {listing(needed)}, not installed here"
         step = "Install what is missing, in the version made for this torch, or ask the model through a server."
-    elif isinstance(cause, torch.cuda.OutOfMemoryError):
+    elif is_out_of_memory(cause):
         step = "Use a device with more free memory, or a smaller dtype."
     elif "trust_remote_code" in str(cause):
         step = "It brings its own code. Read that code, then pass trust_remote_code, or take another repository."

@@ -1,5 +1,6 @@
 """How much is answered together: planned from the memory that is free, and less where that was too much."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -68,6 +69,23 @@ def _free_bytes(device: torch.device) -> int | None:
     return int(psutil.virtual_memory().available) if device.type == "cpu" else None
 
 
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|(can't|not enough|cannot) .*memory", re.IGNORECASE
+)
+"""How CUDA, cuBLAS and allocators of the CPU say it where torch raises no error of a class of its own."""
+
+
+def is_out_of_memory(cause: BaseException) -> bool:
+    """Whether a device or this machine had no memory for something.
+
+    >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"))
+    True
+    """
+    if isinstance(cause, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(cause, RuntimeError) and OUT_OF_MEMORY.search(str(cause)) is not None
+
+
 def answer_in_halves(
     asked: Sequence[Asked],
     answer: Callable[[Sequence[Asked]], None],
@@ -94,7 +112,9 @@ def answer_in_halves(
     try:
         answer(asked)
         return 0
-    except torch.cuda.OutOfMemoryError as cause:
+    except (RuntimeError, MemoryError) as cause:
+        if not is_out_of_memory(cause):
+            raise
         check_room(len(asked), clip_of(asked[0]), cause, model_id=model_id, model=model)
     # Outside the handler: the exception's traceback holds the tensors that did not fit.
     torch.cuda.empty_cache()
