@@ -235,11 +235,11 @@ def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let more prompts read together run out of memory; gives the list that their numbers are noted in."""
     read, sizes = row_decoder.read_prompts, []
 
-    def limited(model: Any, prompts: Any) -> Any:
-        sizes.append(len(prompts))
+    def limited(model: Any, prefix: Any, rows: Any, suffix: Any) -> Any:
+        sizes.append(len(rows))
         if sizes[-1] > n_rows:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return read(model, prompts)
+        return read(model, prefix, rows, suffix)
 
     monkeypatch.setattr(row_decoder, "read_prompts", limited)
     return sizes

@@ -1,6 +1,7 @@
 """Rows that begin and end at different times answer as each would alone."""
 
 import random
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 import plain_transformers
 from tiny_checkpoints import BUILDERS, tiny_card
 from voxemo.backends.base import Question
-from voxemo.backends.local import row_step
+from voxemo.backends.local import engine, row_step
 from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.local.memory import Room
 from voxemo.backends.local.row_decoder import RowDecoder
@@ -153,6 +154,26 @@ def test_rows_that_find_no_page_are_given_up_and_answered_later_as_they_would_ha
     backend._room = Room(n_rows=15, n_pages=n_pages)
 
     assert lengths(backend, questions) == expected
+
+
+def test_keys_and_values_of_clips_are_given_up_before_the_next_clips_are_read(
+    checkpoints: dict[str, Path], questions: list[Question], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopping(checkpoints["qwen2-audio"], "qwen2-audio", tmp_path, questions)
+    backend = create(tiny_card(folder, "qwen2-audio"), Generation(max_new_tokens=LONGEST), batch_size=5, device="cpu")
+    monkeypatch.setattr(engine, "clips_together", lambda *_, **__: 1)
+    read, stores, alive = engine.read_prefix, [], []
+
+    def noted(*given: Any) -> Any:
+        alive.append(sum(store() is not None for store in stores))
+        prefix = read(*given)
+        stores.extend(weakref.ref(layer.keys) for layer in prefix.cache.layers)
+        return prefix
+
+    monkeypatch.setattr(engine, "read_prefix", noted)
+    lengths(backend, questions)
+
+    assert alive == [0] * len(SECONDS)
 
 
 def test_a_kernel_over_pages_answers_as_gathered_pages_do(

@@ -1,6 +1,6 @@
 """Keys and values of a prefix that many questions share, and of the answers that grow after it.
 
-transformers' own cache copies all that is there for every new token; this one has room ahead.
+transformers' own cache copies all that is there whenever it grows; this one can have room ahead.
 """
 
 from collections.abc import Sequence
@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-ROOM = 64
-"""Tokens that a layer grows by when it is full."""
-
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer: views of larger tensors, shape (n_rows, n_heads, n_tokens, head_dim)."""
+    """Keys and values of one layer: views of larger tensors, shape (n_rows, n_heads, n_tokens, head_dim).
+
+    Args:
+        room: tokens to have room for from the first one on.
+    """
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Begin with no tokens."""
@@ -32,8 +37,9 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if end > self._store_keys.shape[-2]:
-            self._store_keys = grown(self._store_keys[..., :start, :], end + ROOM)
-            self._store_values = grown(self._store_values[..., :start, :], end + ROOM)
+            n_tokens = max(end, self._room)
+            self._store_keys = grown(self._store_keys[..., :start, :], n_tokens)
+            self._store_values = grown(self._store_values[..., :start, :], n_tokens)
         self._store_keys[..., start:end, :] = key_states
         self._store_values[..., start:end, :] = value_states
         self.keys, self.values = self._store_keys[..., :end, :], self._store_values[..., :end, :]
@@ -51,14 +57,17 @@ def grown(store: torch.Tensor, n_tokens: int) -> torch.Tensor:
     return larger
 
 
-def empty_cache(n_layers: int) -> Any:
-    """A cache of so many layers, without any tokens."""
-    return Cache(layers=[RoomyLayer() for _ in range(n_layers)])
+def empty_cache(n_layers: int, *, room: int = 0) -> Any:
+    """A cache of so many layers, without any tokens, that takes so many without being copied."""
+    return Cache(layers=[RoomyLayer(room) for _ in range(n_layers)])
 
 
-def rows_of(cache: Any, rows: Sequence[int]) -> Any:
-    """A cache of its own that begins with the tokens of some rows of another, in the given order."""
-    chosen = empty_cache(len(cache.layers))
+def rows_of(cache: Any, rows: Sequence[int], *, n_more: int) -> Any:
+    """A cache of its own that begins with the tokens of some rows of another, in the given order.
+
+    It takes ``n_more`` tokens without being copied.
+    """
+    chosen = empty_cache(len(cache.layers), room=cache.get_seq_length() + n_more)
     for own, other in zip(chosen.layers, cache.layers, strict=True):
         places = torch.tensor(rows, device=other.keys.device)
         own.update(other.keys[places], other.values[places])

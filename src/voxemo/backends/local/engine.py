@@ -32,7 +32,7 @@ try:
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing, Window
     from voxemo.backends.local.loading import LoadedModel, check_heard, load_model, tokenise_chats
-    from voxemo.backends.local.memory import check_room, is_out_of_memory, plan_room
+    from voxemo.backends.local.memory import check_room, clips_together, is_out_of_memory, plan_room
     from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
     from voxemo.backends.local.row_decoder import Answer, RowDecoder
 except ModuleNotFoundError as missing:
@@ -65,8 +65,6 @@ def create(
     )
 
 
-CLIPS_TOGETHER = 48
-"""Clips heard and read together, prompt by prompt: more would save little and hold their keys and values for longer."""
 LISTENERS = 2
 """Threads that work out the features of a call's clips ahead of the device."""
 SILENCE_S = 2.0
@@ -195,7 +193,7 @@ class LocalBackend:
 
     def _answer_all(self, call: "_Call") -> None:
         """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
-        while True:
+        while call.asked:
             try:
                 with torch.inference_mode():
                     self._answer_rows(call)
@@ -221,12 +219,22 @@ class LocalBackend:
                 max_new_tokens=self._generation.max_new_tokens,
                 check=partial(check_finite, model=self._model),
             )
-        waiting = self._rows(call, n_clips=min(self._room.n_rows, CLIPS_TOGETHER))
+        waiting = self._rows(call, n_clips=min(self._room.n_rows, self._n_clips(call)))
         for answer in self._decoder.answers(waiting):
             call.responses[answer.item.place] = self._response(answer)
             self._spend("answering", answer.seconds)
 
-    def _rows(self, call: "_Call", *, n_clips: int) -> Iterator["_Row"]:
+    def _n_clips(self, call: "_Call") -> int:
+        """Clips that can be heard and read together, by the longest of a call and its longest prompt."""
+        longest = self._family.n_audio_tokens(call.asked[0].clip.samples.size)
+        return clips_together(
+            self._model,
+            self._room,
+            n_shared=len(call.prompts.prefix_for(longest)),
+            n_own=max(map(len, call.prompts.suffixes.values())),
+        )
+
+    def _rows(self, call: "_Call", *, n_clips: int) -> Iterator[Sequence["_Row"]]:
         """Every question that is still open, prompt by prompt over so many clips, which are heard when they are due."""
         for start in range(0, len(call.asked), n_clips):
             clips = [one for one in call.asked[start : start + n_clips] if any(call.open_questions(one))]
@@ -247,7 +255,10 @@ class LocalBackend:
             with self._timed("weighing labels"):
                 self._weigh(weighed, call, n_clips=n_clips, shared_s=shared_s)
             written = [replace(row, shared_s=shared_s) for row in open_rows if row.question.form != "likelihood"]
-            yield from sorted(written, key=lambda row: row.prompt.suffix)
+            if written:
+                yield sorted(written, key=lambda row: row.prompt.suffix)
+            # Answers that are still written refer to it, and the next clips need the memory.
+            prefix.give_up()
 
     def _response(self, answer: "Answer[_Row]") -> Response:
         row = answer.item
@@ -301,7 +312,8 @@ class LocalBackend:
         """Log-probability of each answer with its stop token, by row; what all begin with weighs nothing."""
         written = [self._processor.tokenizer(answer, add_special_tokens=False)["input_ids"] for answer in answers]
         n_shared = n_common(written)
-        cache = rows_of(prefix.cache, rows)
+        n_more = len(suffix) + max(map(len, written))
+        cache = rows_of(prefix.cache, rows, n_more=n_more)
         mask, hidden = read_on(self._model, cache, prefix.mask[rows], [*suffix, *written[0][:n_shared]])
         n_read = cache.get_seq_length()
         first = self._logprobs(hidden[:, -1:])

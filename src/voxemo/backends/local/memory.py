@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import psutil
@@ -21,12 +21,15 @@ MOST_ROWS = {"cuda": 320, "cpu": 48}
 """Beyond so many, more rows no longer make an answer cheaper."""
 ROWS_UNPLANNED = 8
 """Where a device does not say how much memory is free."""
-PAGES_PER_ROW = 16
-"""What rows are planned by: 512 tokens of a row's own, prompts and answers of ordinary length."""
+PAGES_PER_ROW = 8
+"""What rows are planned by: 256 tokens, a prompt and an answer of ordinary length; a row that finds no page waits."""
 MOST_PAGES_PER_ROW = 128
 """Beyond it, pages would stay empty."""
-SHARE_OF_FREE = {"cuda": 0.75, "cpu": 0.25}
-"""For pages; the rest is for reading prompts, and on a CPU for others."""
+SHARE_FOR_PAGES = {"cuda": 0.7, "cpu": 0.25}
+SHARE_FOR_READING = {"cuda": 0.2, "cpu": 0.25}
+"""Of the memory that is free. The rest is for hearing, logits and what is recorded, and on a CPU for others."""
+CLIPS_TOGETHER = 48
+"""Most clips heard and read together, prompt by prompt: more would save little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +39,12 @@ class Room:
     n_rows: int
     n_pages: int
     """Pages of keys and values for all rows."""
+    reading_bytes: int | None = None
+    """What is left for reading prompts; None where the device does not say how much is free."""
 
     def halved(self) -> "Room":
         """Half of it, for when it did not fit."""
-        return Room(n_rows=(self.n_rows + 1) // 2, n_pages=(self.n_pages + 1) // 2)
+        return replace(self, n_rows=(self.n_rows + 1) // 2, n_pages=(self.n_pages + 1) // 2)
 
 
 def plan_room(model: Any, batch_size: int | None) -> Room:
@@ -49,18 +54,52 @@ def plan_room(model: Any, batch_size: int | None) -> Room:
         model: loaded onto its device.
         batch_size: rows; planned when None.
     """
-    config = model.model.language_model.config
-    page_bytes = (
-        2 * config.num_hidden_layers * config.num_key_value_heads * PAGE * head_dim(config) * model.dtype.itemsize
-    )
+    page_bytes = PAGE * _token_bytes(model)
     free_bytes = _free_bytes(model.device)
     if free_bytes is None:
         n_rows = batch_size or ROWS_UNPLANNED
         return Room(n_rows=n_rows, n_pages=n_rows * PAGES_PER_ROW)
-    n_pages = int(free_bytes * SHARE_OF_FREE[model.device.type]) // page_bytes
+    n_pages = int(free_bytes * SHARE_FOR_PAGES[model.device.type]) // page_bytes
     n_rows = batch_size or max(1, min(MOST_ROWS[model.device.type], n_pages // PAGES_PER_ROW))
-    # A few at least: what is missing is made when a question does not fit.
-    return Room(n_rows=n_rows, n_pages=max(PAGES_PER_ROW, min(n_pages, n_rows * MOST_PAGES_PER_ROW)))
+    return Room(
+        n_rows=n_rows,
+        # A few at least: what is missing is made when a question does not fit.
+        n_pages=max(PAGES_PER_ROW, min(n_pages, n_rows * MOST_PAGES_PER_ROW)),
+        reading_bytes=int(free_bytes * SHARE_FOR_READING[model.device.type]),
+    )
+
+
+def clips_together(model: Any, room: Room, *, n_shared: int, n_own: int) -> int:
+    """Clips that can be read together in the memory that is left for it, 1 to `CLIPS_TOGETHER`.
+
+    Args:
+        model: loaded.
+        room: as planned.
+        n_shared: tokens that prompts about the longest clip share.
+        n_own: tokens of the longest prompt after these.
+    """
+    if room.reading_bytes is None:
+        return CLIPS_TOGETHER
+    return max(1, min(CLIPS_TOGETHER, room.reading_bytes // reading_bytes(model, n_shared=n_shared, n_own=n_own)))
+
+
+def reading_bytes(model: Any, *, n_shared: int, n_own: int) -> int:
+    """Bytes that reading a prompt about a clip takes.
+
+    Keys and values of what prompts share are there twice, since each prompt goes on from a copy of them. Beside them
+    are the activations of one layer: its input, queries, keys, values, outputs and the two halves of its feed-forward
+    part with their product.
+    """
+    config = model.model.language_model.config
+    activations = (8 * config.hidden_size + 3 * config.intermediate_size) * model.dtype.itemsize
+    return (2 * n_shared + n_own) * _token_bytes(model) + max(n_shared, n_own) * activations
+
+
+def _token_bytes(model: Any) -> int:
+    """Of the keys and values of one token."""
+    config = model.model.language_model.config
+    n_numbers: int = 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim(config)
+    return n_numbers * int(model.dtype.itemsize)
 
 
 def _free_bytes(device: torch.device) -> int | None:

@@ -9,15 +9,29 @@ import torch
 from voxemo.backends.local.cache import empty_cache, rows_of
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Prefix:
     """What all prompts begin with, as read about each clip of a batch; padded on the left."""
 
+    tokens: Sequence[Sequence[int]]
+    """Of each clip, without padding."""
+    heard: Sequence[torch.Tensor]
+    """Embeddings of each clip, shape (n_audio_tokens, width)."""
     mask: torch.Tensor
     """1 where a token stands, shape (n_clips, n_tokens)."""
     cache: Any
-    n_tokens: Sequence[int]
-    """Of each clip, without padding."""
+    """Keys and values; None once they were given up."""
+
+    def give_up(self) -> None:
+        """Make room for others: keys and values of a clip are a hundred times as large as its embeddings."""
+        self.cache = None
+
+    def reread(self, model: Any, rows: Sequence[int]) -> tuple["Prefix", Sequence[int]]:
+        """A prefix about some clips that has keys and values, and their rows there: itself while it has its own."""
+        if self.cache is not None:
+            return self, rows
+        tokens, heard = [self.tokens[row] for row in rows], [self.heard[row] for row in rows]
+        return read_prefix(model, tokens, heard), range(len(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,13 +46,13 @@ class Prompt:
 
     @property
     def clip(self) -> Hashable:
-        """The same for all prompts that go on from the same tokens. It holds while the prefix is kept."""
+        """The same for all prompts that go on from the same tokens."""
         return id(self.prefix), self.row
 
     @property
     def n_shared(self) -> int:
         """Tokens that all prompts about the clip begin with."""
-        return self.prefix.n_tokens[self.row]
+        return len(self.prefix.tokens[self.row])
 
     @property
     def n_tokens(self) -> int:
@@ -82,7 +96,7 @@ def read_prefix(model: Any, tokens: Sequence[Sequence[int]], heard: Sequence[tor
         past_key_values=cache,
         use_cache=True,
     )
-    return Prefix(mask, cache, [len(own) for own in tokens])
+    return Prefix(tokens, heard, mask, cache)
 
 
 def read_on(model: Any, cache: Any, mask: torch.Tensor, tokens: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,9 +123,8 @@ def read_on(model: Any, cache: Any, mask: torch.Tensor, tokens: Sequence[int]) -
     return longer, output.last_hidden_state
 
 
-def read_prompts(model: Any, prompts: Sequence[Prompt]) -> Read:
-    """Read prompts that go on from one prefix with the same suffix, a row for each."""
-    prefix, rows = prompts[0].prefix, [prompt.row for prompt in prompts]
-    cache = rows_of(prefix.cache, rows)
-    _, hidden = read_on(model, cache, prefix.mask[rows], prompts[0].suffix)
+def read_prompts(model: Any, prefix: Prefix, rows: Sequence[int], suffix: Sequence[int]) -> Read:
+    """Read prompts that go on from rows of one prefix with the same suffix, a row for each."""
+    cache = rows_of(prefix.cache, rows, n_more=len(suffix))
+    _, hidden = read_on(model, cache, prefix.mask[list(rows)], suffix)
     return Read(cache, hidden[:, -1])

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -72,7 +72,10 @@ class RowDecoder(Generic[Item]):
         self._rows = PagedRows(model.model.language_model, n_rows=n_rows, n_pages=n_pages)
         self._step = row_step.make_step(model, self._rows)
         self._answers: list[Answer[Item] | None] = []
-        self._given_up: deque[Answer[Item]] = deque()
+        self._due: deque[Answer[Item]] = deque()
+        """To be begun: what was taken and found no row yet, and then what was given up."""
+        self._is_more = False
+        """Whether there may be more to take."""
         self._n_unseen = STEPS_UNSEEN if model.device.type == "cuda" else 1
 
     @property
@@ -80,33 +83,29 @@ class RowDecoder(Generic[Item]):
         """How a step attends to what rows hold."""
         return self._step.attention
 
-    def answers(self, waiting: Iterator[Item]) -> Iterator[Answer[Item]]:
+    def answers(self, waiting: Iterator[Sequence[Item]]) -> Iterator[Answer[Item]]:
         """Answer every item, in the order in which answers end.
 
         Args:
-            waiting: questions; those alike should come together. Taken when rows are free, so that it may prepare clips
-                as it goes.
+            waiting: questions by the prefix that they go on from, one or more each; those alike should come together.
+                The next are taken when rows are free and all of the last have been read, so that a prefix may then be
+                given up. One whose answer is begun anew after that is read again.
         """
-        self._answers = [None] * self._n_rows
+        self._answers, self._is_more = [None] * self._n_rows, True
         self._rows.use_all()
         try:
             yield from self._answer_all(waiting)
         finally:
             # Whoever stops asking, or runs out of memory, leaves rows behind that hold questions.
-            self._given_up.clear()
+            self._due.clear()
             self._rows.end([place for place, answer in enumerate(self._answers) if answer is not None])
 
-    def _answer_all(self, waiting: Iterator[Item]) -> Iterator[Answer[Item]]:
-        is_more = True
+    def _answer_all(self, waiting: Iterator[Sequence[Item]]) -> Iterator[Answer[Item]]:
         while True:
             free = [place for place, answer in enumerate(self._answers) if answer is None]
-            is_due = is_more or self._given_up
+            is_due = self._is_more or self._due
             if is_due and len(free) * REFILL_SHARE >= len(self._answers):
-                n_given_up = len(self._given_up)
-                again = [self._given_up.popleft() for _ in range(min(n_given_up, len(free)))]
-                taken = [Answer(item) for item in islice(waiting, len(free) - len(again))]
-                is_more = len(taken) == len(free) - len(again)
-                yield from self._begin(free, [*again, *taken])
+                yield from self._begin(free, waiting)
             elif len(free) == len(self._answers):
                 return
             elif not is_due and 2 * len(free) >= len(self._answers):
@@ -116,21 +115,29 @@ class RowDecoder(Generic[Item]):
 
     # --- beginning -----------------------------------------------------------------------------------------------
 
-    def _begin(self, free: Sequence[int], taken: Sequence[Answer[Item]]) -> Iterator[Answer[Item]]:
+    def _begin(self, free: Sequence[int], waiting: Iterator[Sequence[Item]]) -> Iterator[Answer[Item]]:
         """Read prompts into free rows, as far as there are pages; gives answers that end with their first token."""
         placed: list[tuple[int, Answer[Item], bool]] = []
-        for place, answer in zip(free, taken, strict=False):
-            prompt = answer.item.prompt
+        for place in free:
+            if not self._due:
+                yield from self._read_all(placed)
+                placed = []
+                self._due.extend(Answer(item) for item in next(waiting, ()))
+            if not self._due:
+                self._is_more = False
+                break
+            prompt = self._due[0].item.prompt
             due: dict[str, Any] = {"key": prompt.clip, "n_shared": prompt.n_shared, "n_own": len(prompt.suffix)}
             if not self._rows.has_room(**due):
                 if placed or any(self._answers):
                     break
                 self._rows.make_room(**due)
                 self._step.forget()
-            self._answers[place] = answer
+            answer = self._answers[place] = self._due.popleft()
             placed.append((place, answer, self._rows.begin(place, **due)))
-        # In the order in which they were asked, before any that were given up later.
-        self._given_up.extendleft(reversed(taken[len(placed) :]))
+        yield from self._read_all(placed)
+
+    def _read_all(self, placed: Sequence[tuple[int, Answer[Item], bool]]) -> Iterator[Answer[Item]]:
         for _, group in groupby(placed, key=lambda one: (id(one[1].item.prompt.prefix), one[1].item.prompt.suffix)):
             yield from self._read(list(group))
 
@@ -139,13 +146,14 @@ class RowDecoder(Generic[Item]):
         started = time.perf_counter()
         prompts = [answer.item.prompt for _, answer, _ in placed]
         places = [place for place, _, _ in placed]
-        prefix = prompts[0].prefix
+        prefix, rows = prompts[0].prefix.reread(self._model, [prompt.row for prompt in prompts])
         lengths = torch.tensor([prompt.n_shared for prompt in prompts], device=self._model.device)
         new = [number for number, (_, _, is_new) in enumerate(placed) if is_new]
         if new:
-            rows = [prompts[number].row for number in new]
-            self._rows.load_shared([places[number] for number in new], prefix.cache, rows, lengths[new])
-        read = read_prompts(self._model, prompts)
+            self._rows.load_shared(
+                [places[number] for number in new], prefix.cache, [rows[number] for number in new], lengths[new]
+            )
+        read = read_prompts(self._model, prefix, rows, prompts[0].suffix)
         self._rows.load_own(places, read.cache, lengths, len(prompts[0].suffix))
         first = self._check(self._model.lm_head(read.hidden).float()).argmax(-1)
         self._step.last[torch.tensor(places, device=first.device)] = first
@@ -202,7 +210,7 @@ class RowDecoder(Generic[Item]):
                 shortest, given_up = writing.pop()
                 self._end(shortest)
                 given_up.tokens.clear()
-                self._given_up.append(given_up)
+                self._due.append(given_up)
 
     def _end(self, place: int) -> None:
         self._answers[place] = None
