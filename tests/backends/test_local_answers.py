@@ -19,6 +19,7 @@ from voxemo.backends.local import row_decoder
 from voxemo.backends.local.decoding import FirstLogits
 from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.local.paged_rows import PagedRows
+from voxemo.backends.local.row_step import GatheredStep
 from voxemo.backends.registry import create_backend
 from voxemo.catalog.lookup import prompt, prompt_names
 from voxemo.core.errors import AudioError, BackendError
@@ -245,6 +246,50 @@ def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+def fail_writing_above(n_rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let a step of more rows run out of memory; gives the list that their numbers are noted in."""
+    step, sizes = GatheredStep.__call__, []
+
+    def limited(self: Any) -> torch.Tensor:
+        sizes.append(self._rows.n)
+        if sizes[-1] > n_rows:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return step(self)
+
+    monkeypatch.setattr(GatheredStep, "__call__", limited)
+    return sizes
+
+
+def test_rows_that_do_not_fit_are_halved_and_tried_anew_with_the_next_call(
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, questions = create(card, SHORT, batch_size=8), [ask(0.4 + n / 10, TEN_PROMPTS[0]) for n in range(7)]
+    expected = said(backend.answer(questions))
+    sizes = fail_writing_above(2, monkeypatch)
+
+    assert said(backend.answer(questions)) == expected
+    assert list(dict.fromkeys(sizes))[:3] == [8, 4, 2]
+    assert backend.effective()["batch_size"] == 2
+    assert backend.questions_per_call == 80
+    monkeypatch.undo()
+    assert said(backend.answer(questions)) == expected
+    assert backend.effective()["batch_size"] == 8
+
+
+def test_clips_that_cannot_be_read_together_leave_rows_and_pages_as_they_are(
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, questions = create(card, SHORT, batch_size=8), [ask(0.4 + n / 10, TEN_PROMPTS[0]) for n in range(7)]
+    backend.answer(questions)
+    effective, rows = backend.effective(), backend._decoder
+    fail_above(2, monkeypatch)
+
+    backend.answer(questions)
+
+    assert backend._decoder is rows
+    assert [backend.effective()[name] for name in ("batch_size", "pages")] == [8, effective["pages"]]
+
+
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(
     card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +323,7 @@ def test_memory_is_given_back_as_soon_as_a_batch_is_halved_or_the_backend_droppe
         made.append(weakref.ref(rows))
 
     monkeypatch.setattr(PagedRows, "__init__", noted)
-    fail_above(2, monkeypatch)
+    fail_writing_above(2, monkeypatch)
     backend.answer(questions)
 
     assert [rows() is not None for rows in made] == [False, False, True]

@@ -151,7 +151,7 @@ def test_rows_that_find_no_page_are_given_up_and_answered_later_as_they_would_ha
     card, generation = tiny_card(folder, family_id), Generation(max_new_tokens=LONGEST)
     expected = lengths(create(card, generation, batch_size=15, device="cpu"), questions)
     backend = create(card, generation, batch_size=15, device="cpu")
-    backend._room = Room(n_rows=15, n_pages=n_pages)
+    backend._room = backend._planned = Room(n_rows=15, n_pages=n_pages)
 
     assert lengths(backend, questions) == expected
 

@@ -32,7 +32,7 @@ try:
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing, Window
     from voxemo.backends.local.loading import LoadedModel, check_heard, load_model, tokenise_chats
-    from voxemo.backends.local.memory import check_room, clips_together, is_out_of_memory, plan_room
+    from voxemo.backends.local.memory import check_room, clips_together, half, is_out_of_memory, plan_room
     from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
     from voxemo.backends.local.row_decoder import Answer, RowDecoder
 except ModuleNotFoundError as missing:
@@ -110,7 +110,8 @@ class LocalBackend:
         self._family, self._model, self._processor = loaded.family, loaded.model, loaded.processor
         self._prompt_frame = loaded.prompt_frame
         self._hearing = Hearing(self._model, self._processor.feature_extractor)
-        self._room = plan_room(self._model, batch_size)
+        self._batch_size = batch_size
+        self._room = self._planned = plan_room(self._model, batch_size)
         self._decoder: RowDecoder[_Row] | None = None
         self._decoding = Decoding(self._model, self._processor.tokenizer, generation)
         self._spent_s: dict[str, float] = {}
@@ -121,7 +122,7 @@ class LocalBackend:
     @property
     def questions_per_call(self) -> int:
         """As many clips as there are rows, with all their questions: rows run empty only at the end of a call."""
-        return QUESTIONS_PER_CLIP * self._room.n_rows
+        return QUESTIONS_PER_CLIP * self._planned.n_rows
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
@@ -193,23 +194,39 @@ class LocalBackend:
 
     def _answer_all(self, call: "_Call") -> None:
         """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
-        while call.asked:
+        if not call.asked:
+            return
+        # What did not fit once was halved, which other clips need not suffer from.
+        if self._room != self._planned:
+            self._drop_rows()
+            self._room = self._planned = plan_room(self._model, self._batch_size)
+        n_clips = self._n_clips(call)
+        while True:
             try:
                 with torch.inference_mode():
-                    self._answer_rows(call)
+                    self._answer_rows(call, n_clips=n_clips)
                 return
             except (RuntimeError, MemoryError) as cause:
                 if not is_out_of_memory(cause):
                     raise
-                longest = call.asked[0].clip
-                check_room(self._room.n_rows, longest, cause, model_id=self._card.model_id, model=self._model)
+                n_together = max(n_clips, self._room.n_rows)
+                check_room(n_together, call.asked[0].clip, cause, model_id=self._card.model_id, model=self._model)
             # Outside the handler: the exception's traceback holds the tensors that did not fit.
-            self._decoder = None
-            torch.cuda.empty_cache()
             self._n_halved += 1
-            self._room = self._room.halved()
+            is_reading = self._decoder is not None and not self._decoder.is_writing
+            if is_reading and n_clips > 1:
+                n_clips = half(n_clips)
+                torch.cuda.empty_cache()
+            else:
+                self._room = self._room.halved()
+                self._drop_rows()
 
-    def _answer_rows(self, call: "_Call") -> None:
+    def _drop_rows(self) -> None:
+        """Give back the memory of rows and pages."""
+        self._decoder = None
+        torch.cuda.empty_cache()
+
+    def _answer_rows(self, call: "_Call", *, n_clips: int) -> None:
         if self._decoder is None:
             self._decoder = RowDecoder(
                 self._model,
@@ -219,20 +236,20 @@ class LocalBackend:
                 max_new_tokens=self._generation.max_new_tokens,
                 check=partial(check_finite, model=self._model),
             )
-        waiting = self._rows(call, n_clips=min(self._room.n_rows, self._n_clips(call)))
-        for answer in self._decoder.answers(waiting):
+        for answer in self._decoder.answers(self._rows(call, n_clips=n_clips)):
             call.responses[answer.item.place] = self._response(answer)
             self._spend("answering", answer.seconds)
 
     def _n_clips(self, call: "_Call") -> int:
         """Clips that can be heard and read together, by the longest of a call and its longest prompt."""
         longest = self._family.n_audio_tokens(call.asked[0].clip.samples.size)
-        return clips_together(
+        n_clips = clips_together(
             self._model,
             self._room,
             n_shared=len(call.prompts.prefix_for(longest)),
             n_own=max(map(len, call.prompts.suffixes.values())),
         )
+        return min(self._room.n_rows, n_clips, len(call.asked))
 
     def _rows(self, call: "_Call", *, n_clips: int) -> Iterator[Sequence["_Row"]]:
         """Every question that is still open, prompt by prompt over so many clips, which are heard when they are due."""

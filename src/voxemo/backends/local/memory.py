@@ -43,8 +43,17 @@ class Room:
     """What is left for reading prompts; None where the device does not say how much is free."""
 
     def halved(self) -> "Room":
-        """Half of it, for when it did not fit."""
-        return replace(self, n_rows=(self.n_rows + 1) // 2, n_pages=(self.n_pages + 1) // 2)
+        """Half of the rows and pages, for when they did not fit."""
+        return replace(self, n_rows=half(self.n_rows), n_pages=half(self.n_pages))
+
+
+def half(number: int) -> int:
+    """Half of a number, rounded up.
+
+    >>> half(5), half(1)
+    (3, 1)
+    """
+    return (number + 1) // 2
 
 
 def plan_room(model: Any, batch_size: int | None) -> Room:

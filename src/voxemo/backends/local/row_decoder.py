@@ -76,6 +76,8 @@ class RowDecoder(Generic[Item]):
         """To be begun: what was taken and found no row yet, and then what was given up."""
         self._is_more = False
         """Whether there may be more to take."""
+        self.is_writing = False
+        """Whether a step is under way, or was when an exception ended it."""
         self._n_unseen = STEPS_UNSEEN if model.device.type == "cuda" else 1
 
     @property
@@ -91,7 +93,7 @@ class RowDecoder(Generic[Item]):
                 The next are taken when rows are free and all of the last have been read, so that a prefix may then be
                 given up. One whose answer is begun anew after that is read again.
         """
-        self._answers, self._is_more = [None] * self._n_rows, True
+        self._answers, self._is_more, self.is_writing = [None] * self._n_rows, True, False
         self._rows.use_all()
         try:
             yield from self._answer_all(waiting)
@@ -171,11 +173,13 @@ class RowDecoder(Generic[Item]):
     def _write(self) -> Iterator[Answer[Item]]:
         """Add a token to every answer, several on a GPU; gives those that have ended."""
         started = time.perf_counter()
+        self.is_writing = True
         self._reserve()
         if self._rows.look_up():
             self._step.forget()
         columns = [self._step() for _ in range(self._n_unseen)]
         written = torch.stack(columns, dim=1).tolist()
+        self.is_writing = False
         share_s = (time.perf_counter() - started) / sum(answer is not None for answer in self._answers)
         ended = []
         for place, (answer, tokens) in enumerate(zip(self._answers, written, strict=True)):
