@@ -3,6 +3,7 @@ import json
 import random
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import transformers
 import plain_transformers
 from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_card
 from voxemo.backends.base import Backend, Question, Waveform
-from voxemo.backends.local import row_decoder
+from voxemo.backends.local import engine, row_decoder
 from voxemo.backends.local.decoding import FirstLogits
 from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.local.paged_rows import PagedRows
@@ -417,6 +418,41 @@ def test_another_number_of_audio_tokens_than_the_clip_gives_is_refused(
 
     with pytest.raises(BackendError, match=r"clip .* of 1\.00 s gives 12 audio tokens where it should give 25"):
         backend.answer([ask(1.0)])
+
+
+def test_the_models_gpu_is_the_current_one_while_questions_are_answered(
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels of Triton and recordings go to the current device, which need not be the model's."""
+    backend, step, current, seen = create(card, SHORT), GatheredStep.__call__, [], []
+
+    @contextmanager
+    def noted(device: torch.device) -> Iterator[None]:
+        current.append(device)
+        yield
+        current.pop()
+
+    def stepping(self: Any) -> torch.Tensor:
+        seen.extend(current)
+        return step(self)
+
+    monkeypatch.setattr(engine, "current_device", noted)
+    monkeypatch.setattr(GatheredStep, "__call__", stepping)
+    backend.answer([ask()])
+
+    assert set(seen) == {torch.device("cpu")}
+    assert current == []
+
+
+def test_any_gpu_can_be_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(chosen.append(device)))
+
+    for name in ("cuda:1", "cpu", "cuda:0"):
+        with engine.current_device(torch.device(name)):
+            pass
+
+    assert chosen == [torch.device("cuda:1"), torch.device("cuda:0")]
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ question, never decide an answer.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, takewhile
@@ -69,6 +69,11 @@ LISTENERS = 2
 """Threads that work out the features of a call's clips ahead of the device."""
 SILENCE_S = 2.0
 """Length of the silence that label likelihoods are corrected by."""
+
+
+def current_device(device: torch.device) -> AbstractContextManager[Any]:
+    """Have a GPU be the current one, on which Triton runs kernels and torch makes streams, whatever its number."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 class LocalBackend:
@@ -133,6 +138,10 @@ class LocalBackend:
         Raises:
             BackendError: the model does not do what its card declares, or one question alone exhausts the memory.
         """
+        with current_device(self._model.device):
+            return self._answer(questions)
+
+    def _answer(self, questions: Sequence[Question]) -> list[Response]:
         with self._timed("waiting for audio"):
             asked, responses = load_clips(questions, self._card.audio)
         prompts = self._tokenise({question.prompt: question for question in questions})
