@@ -17,7 +17,7 @@ from voxemo.backends.local import engine, row_step
 from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.local.memory import Room
 from voxemo.backends.local.row_decoder import RowDecoder
-from voxemo.backends.local.row_step import GatheredStep
+from voxemo.backends.local.row_step import GatheredStep, KernelStep
 from voxemo.core.types import Generation
 
 LONGEST = 24
@@ -194,3 +194,120 @@ def test_a_kernel_over_pages_answers_as_gathered_pages_do(
 
     assert lengths(backend, short) == expected
     assert backend.effective()["answers_attend_by"] != gathered.effective()["answers_attend_by"]
+
+
+# --- recorded steps ----------------------------------------------------------------------------------------------
+
+
+class Recording:
+    """Stands in for a GPU's recorder: what it gives does the same again, or what it is made to do.
+
+    Args:
+        replayed: does it again, given what was recorded.
+    """
+
+    def __init__(self, replayed: Callable[[Callable[[], None]], None] = lambda told: told()) -> None:
+        self._replayed = replayed
+        self.n_rows: list[int] = []
+        """Of each recording."""
+        self.n_replayed = 0
+
+    def __call__(self, told: Callable[[], None]) -> Callable[[], None]:
+        self.n_rows.append(told.__self__._rows.n)  # type: ignore[attr-defined]
+        # Warming up, and what is recorded.
+        told()
+        told()
+
+        def replay() -> None:
+            self.n_replayed += 1
+            self._replayed(told)
+
+        return replay
+
+
+def records_nothing(told: Callable[[], None]) -> None:
+    """As a recording made on another stream."""
+
+
+def is_refused(told: Callable[[], None]) -> None:
+    raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def write_wrongly(told: Any) -> None:
+    told()
+    told.__self__.last += 1
+
+
+@pytest.fixture
+def short(questions: list[Question]) -> list[Question]:
+    return [question for question in questions if question.load_audio().size < 3 * 16_000]
+
+
+@pytest.fixture
+def recorded(
+    checkpoints: dict[str, Path], tmp_path: Path, questions: list[Question], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Recording | None], LocalBackend]:
+    """Makes backends whose steps are recorded by a given recorder."""
+    folder = stopping(checkpoints["qwen2-audio"], "qwen2-audio", tmp_path, questions)
+
+    def backend(recorder: Recording | None) -> LocalBackend:
+        monkeypatch.setattr(row_step, "make_step", lambda model, rows: PlainKernelStep(model, rows, recorder))
+        card = tiny_card(folder, "qwen2-audio")
+        return create(card, Generation(max_new_tokens=LONGEST), batch_size=6, device="cpu")
+
+    return backend
+
+
+class PlainKernelStep(KernelStep):
+    """Recorded as with the kernel, which takes long where it is interpreted; it attends to gathered pages."""
+
+    _write = GatheredStep._write
+
+
+def test_recorded_steps_write_what_steps_write(
+    recorded: Callable[[Recording | None], LocalBackend], short: list[Question]
+) -> None:
+    expected = lengths(recorded(None), short)
+    recorder = Recording()
+    backend = recorded(recorder)
+
+    assert lengths(backend, short) == expected
+    assert recorder.n_replayed > len(recorder.n_rows)
+    # All rows, and powers of two as they run empty; again where a wider table of pages was made.
+    assert set(recorder.n_rows) <= {6, 4, 2, 1}
+    assert backend.effective()["answers_attend_by"] == "Triton kernel over pages"
+
+
+@pytest.mark.parametrize(
+    ("replayed", "why"),
+    [(records_nothing, "it gave other tokens"), (is_refused, "RuntimeError"), (write_wrongly, "it gave other tokens")],
+)
+def test_where_recording_fails_steps_go_on_without_it_and_the_record_says_so(
+    recorded: Callable[[Recording | None], LocalBackend],
+    short: list[Question],
+    replayed: Callable[[Callable[[], None]], None],
+    why: str,
+) -> None:
+    expected = lengths(recorded(None), short)
+    recorder = Recording(replayed)
+    backend = recorded(recorder)
+
+    assert lengths(backend, short) == expected
+    assert recorder.n_replayed == 1
+    assert backend.effective()["answers_attend_by"] == f"Triton kernel over pages, not recorded: {why}"
+
+
+def test_steps_are_recorded_anew_when_the_table_of_pages_is_another(
+    recorded: Callable[[Recording | None], LocalBackend], short: list[Question]
+) -> None:
+    recorder = Recording()
+    backend = recorded(recorder)
+    backend.answer(short)
+    n_before = len(recorder.n_rows)
+    assert backend._decoder is not None
+
+    backend.answer(short)
+    assert len(recorder.n_rows) == n_before
+    backend._decoder._step.forget()
+    backend.answer(short)
+    assert len(recorder.n_rows) > n_before

@@ -111,7 +111,7 @@ class RowDecoder(Generic[Item]):
             elif len(free) == len(self._answers):
                 return
             elif not is_due and 2 * len(free) >= len(self._answers):
-                self._keep([place for place, answer in enumerate(self._answers) if answer is not None])
+                self._keep([place for place, answer in enumerate(self._answers) if answer is not None], free)
             if any(self._answers):
                 yield from self._write()
 
@@ -223,8 +223,13 @@ class RowDecoder(Generic[Item]):
     def _has_ended(self, answer: Answer[Item]) -> bool:
         return answer.tokens[-1] in self._stop_ids or len(answer.tokens) >= self._max_new_tokens
 
-    def _keep(self, places: Sequence[int]) -> None:
-        """Give up free rows, when nothing is left to fill them with."""
+    def _keep(self, writing: Sequence[int], free: Sequence[int]) -> None:
+        """Give up free rows, when nothing is left to fill them with.
+
+        A power of two is left: a GPU records a step for each number of rows.
+        """
+        n_spare = (1 << (len(writing) - 1).bit_length()) - len(writing)
+        places = [*writing, *free[:n_spare]]
         self._rows.keep(places)
         self._step.keep(places)
         self._answers = [self._answers[place] for place in places]

@@ -3,17 +3,22 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import AttentionInterface
 
+from voxemo.backends.local.memory import is_out_of_memory
 from voxemo.backends.local.paged_rows import PagedRows, head_dim
 
 KERNEL_ATTENTION = "voxemo-rows"
 """Name under which transformers finds the kernel."""
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-3, torch.bfloat16: 2e-2}
 """Largest difference from plain attention that a kernel may show on values of about 1."""
+
+
+Recorder: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
+"""Does something and records it; gives what does it again."""
 
 
 class GatheredStep:
@@ -62,19 +67,48 @@ class GatheredStep:
         rows.advance()
 
 
+class GraphRecorder:
+    """Records what a GPU is told to do, to be told it again at once.
+
+    Recordings use the same memory: no two of them run together, and none leaves anything there for another.
+
+    Args:
+        device: the current one.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._side = torch.cuda.Stream(device)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Do it once, since what kernels and libraries set up when they first run must not be recorded, and record it.
+
+        Returns:
+            What does it again.
+        """
+        self._side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._side):
+            told()
+        torch.cuda.current_stream().wait_stream(self._side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._side):
+            told()
+        return graph.replay  # type: ignore[no-any-return]
+
+
 class KernelStep(GatheredStep):
     """A step by a Triton kernel that reads every row's pages where they lie, shared ones once for rows side by side.
 
-    On a GPU it is recorded once for each number of rows, and then replayed: Python takes longer over some forty layers
-    than the GPU does.
+    With a recorder it is recorded once for each number of rows, and then replayed: Python takes longer over some forty
+    layers than a GPU does. Where that fails, or gives other tokens than the step itself, no step is recorded.
     """
 
     attention = "Triton kernel over pages"
 
-    def __init__(self, model: Any, rows: PagedRows) -> None:
+    def __init__(self, model: Any, rows: PagedRows, recorder: Recorder | None) -> None:
         super().__init__(model, rows)
+        self._recorder = recorder
         self._recorded: dict[int, Callable[[], None]] = {}
-        self._is_gpu = model.device.type == "cuda"
 
     def forget(self) -> None:
         """Record again when the next token is due."""
@@ -83,42 +117,66 @@ class KernelStep(GatheredStep):
     def __call__(self) -> torch.Tensor:
         """The next token of every row, shape (n,); those of free rows mean nothing."""
         n = self._rows.n
-        if not self._is_gpu:
-            self._write()
-        else:
-            if n not in self._recorded:
-                self._recorded[n] = self._record()
-            self._recorded[n]()
+        if self._recorder is not None and n not in self._recorded:
+            self._record(self._recorder)
+        self._recorded.get(n, self._write)()
         return self.last[:n].clone()
 
     def _write(self) -> None:
         with _attention(self._model, KERNEL_ATTENTION):
             self._forward(dict.fromkeys(self._rows.layer_types), paged_rows=self._rows)
 
-    def _record(self) -> Callable[[], None]:
-        """Record one step; nothing is written by it."""
+    def _record(self, recorder: Recorder) -> None:
+        """Record one step, unless that cannot be done; nothing is written by it."""
+        with self._undone() as written:
+            self._write()
+            expected = written()
+        try:
+            with self._undone():
+                replay = recorder(self._write)
+            with self._undone() as written:
+                replay()
+                is_same = torch.equal(written(), expected)
+        # Libraries raise errors of many kinds for what cannot be recorded; a step that does not fit must be halved.
+        except Exception as cause:
+            if is_out_of_memory(cause):
+                raise
+            self._record_no_more(type(cause).__name__)
+            return
+        if is_same:
+            self._recorded[self._rows.n] = replay
+        else:
+            self._record_no_more("it gave other tokens")
+
+    def _record_no_more(self, why: str) -> None:
+        self._recorder = None
+        self.attention += f", not recorded: {why}"
+
+    @contextmanager
+    def _undone(self) -> Iterator[Callable[[], torch.Tensor]]:
+        """Take back what is written meanwhile; what lies on pages is written again by the next step.
+
+        Gives what rows that hold a question have then: the last token and the number of tokens, shape (2, n_rows).
+        """
         state = self.last, self._rows.n_own
         before = [part.clone() for part in state]
-        side = torch.cuda.Stream(self._model.device)
-        side.wait_stream(torch.cuda.current_stream(self._model.device))
-        with torch.cuda.stream(side):
-            # What kernels and libraries set up when they first run must not be recorded.
-            for _ in range(2):
-                self._write()
-        torch.cuda.current_stream(self._model.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._write()
-        for part, was in zip(state, before, strict=True):
-            part.copy_(was)
-        return graph.replay  # type: ignore[no-any-return]
+        try:
+            yield lambda: torch.stack(state)[:, self._rows.active.bool()]
+        finally:
+            for part, was in zip(state, before, strict=True):
+                part.copy_(was)
+
+
+def make_recorder(device: torch.device) -> Recorder | None:
+    """What records steps; None for devices that are told no faster so."""
+    return GraphRecorder(device) if device.type == "cuda" else None
 
 
 def make_step(model: Any, rows: PagedRows) -> GatheredStep:
     """The fastest step that this machine and this model allow, and that gives what plain attention gives here."""
     why_not = _why_no_kernel(model)
     if why_not is None:
-        return KernelStep(model, rows)
+        return KernelStep(model, rows, make_recorder(model.device))
     step = GatheredStep(model, rows)
     step.attention += f" ({why_not})"
     return step
