@@ -1,6 +1,7 @@
 import gc
 import json
 import random
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -344,6 +345,49 @@ def test_one_question_that_does_not_fit_is_an_error_that_names_the_clip(
         backend.answer([ask(0.4)])
 
 
+def test_a_clip_that_does_not_fit_alone_leaves_its_neighbours_alone(
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = create(card, SHORT, batch_size=4)
+    questions = [ask(seconds, text) for seconds in (0.4, 3.0, 1.0) for text in TEN_PROMPTS[:2]]
+    expected = said(backend.answer(questions))
+    read = engine.read_prefix
+
+    def limited(model: Any, tokens: Any, heard: Any) -> Any:
+        if max(map(len, heard)) > 50:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return read(model, tokens, heard)
+
+    monkeypatch.setattr(engine, "read_prefix", limited)
+    responses = backend.answer(questions)
+
+    assert said([*responses[:2], *responses[4:]]) == [*expected[:2], *expected[4:]]
+    assert {(r.finish, r.error_kind) for r in responses[2:4]} == {("error", "transient")}
+    assert "ran out of memory on cpu with a single clip of 3.0 s" in str(responses[2].error)
+    assert [r.request_id for r in responses] == [q.request_id for q in questions]
+
+
+@pytest.mark.parametrize("form", ["hard", "likelihood"])
+def test_a_clip_to_which_only_noise_is_said_leaves_its_neighbours_alone(
+    card: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    backend = create(card, SHORT, batch_size=4)
+    questions = [ask(seconds, form=form, label_answers=("Angry", "Happy")) for seconds in (0.4, 3.0, 1.0)]
+    expected = backend.answer(questions)
+    read = engine.read_prefix
+
+    def damaged(model: Any, tokens: Any, heard: Any) -> Any:
+        return read(model, tokens, [torch.full_like(one, torch.nan) if len(one) > 50 else one for one in heard])
+
+    backend._of_silence.clear()
+    monkeypatch.setattr(engine, "read_prefix", damaged)
+    first, noise, last = backend.answer(questions)
+
+    assert (noise.finish, noise.error_kind) == ("error", "permanent")
+    assert re.search("first logits of this question are not finite in float32", str(noise.error))
+    assert said([first, last]) == said([expected[0], expected[2]])
+
+
 # --- clips -------------------------------------------------------------------------------------------------------
 
 N_TOKENS_PADDED, N_TOKENS_30_S, N_TOKENS_45_S = 2, 750, 1_125
@@ -481,7 +525,7 @@ def test_logits_that_overflow_are_an_error_that_names_the_dtype(
     (fine,) = create(tiny_card(folder, family_id), SHORT).answer([ask()])
 
     assert fine.finish == "length"
-    with pytest.raises(BackendError, match=r"first logits of 2 of 2 questions are not finite in float16 on cpu"):
+    with pytest.raises(BackendError, match=r"first logits of this question are not finite in float16 on cpu"):
         create(tiny_card(folder, family_id), SHORT, dtype="float16").answer([ask(1.0), ask(0.4)])
 
 

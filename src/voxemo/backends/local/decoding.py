@@ -224,11 +224,16 @@ def check_finite(logits: Any, model: Any) -> Any:
     """
     n_bad = int((~torch.isfinite(logits)).flatten(1).any(dim=-1).sum())
     if n_bad:
-        raise BackendError(
-            f"The first logits of {n_bad} of {len(logits)} questions are not finite in {name_of(model.dtype)} on "
-            f"{model.device}. Use bfloat16 or float32; if it is one of them, the checkpoint is damaged."
-        )
+        raise not_finite(f"{n_bad} of {len(logits)} questions", model)
     return logits
+
+
+def not_finite(asked: str, model: Any) -> BackendError:
+    """The error about questions to which a model can say nothing but noise."""
+    return BackendError(
+        f"The first logits of {asked} are not finite in {name_of(model.dtype)} on {model.device}. Use bfloat16 or "
+        "float32; if it is one of them, the checkpoint is damaged."
+    )
 
 
 def name_of(dtype: Any) -> str:

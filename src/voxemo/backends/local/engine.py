@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from itertools import groupby, takewhile
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,18 +21,18 @@ from voxemo.backends.base import Question
 from voxemo.backends.local.clips import QUESTIONS_PER_CLIP, AskedClip, FittedClip, fit_clip, load_clips
 from voxemo.backends.local.families import GENERIC
 from voxemo.core.cards import ModelCard
-from voxemo.core.errors import MissingDependency
+from voxemo.core.errors import BackendError, MissingDependency
 from voxemo.core.types import Generation, Response
 
 try:
     import torch
 
     from voxemo.backends.local.cache import rows_of
-    from voxemo.backends.local.decoding import Decoding, check_finite, check_generation, is_greedy
+    from voxemo.backends.local.decoding import Decoding, check_generation, is_greedy, not_finite
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing, Window
     from voxemo.backends.local.loading import LoadedModel, check_heard, load_model, tokenise_chats
-    from voxemo.backends.local.memory import check_room, clips_together, half, is_out_of_memory, plan_room
+    from voxemo.backends.local.memory import clips_together, half, is_out_of_memory, no_room, plan_room
     from voxemo.backends.local.reading import Prefix, Prompt, read_on, read_prefix
     from voxemo.backends.local.row_decoder import Answer, RowDecoder
 except ModuleNotFoundError as missing:
@@ -132,11 +132,12 @@ class LocalBackend:
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
 
-        Each clip is decoded once, however many questions are about it. A clip that cannot be decoded, or that the card
-        refuses, gives a permanent error; the questions beside it are answered as ever.
+        Each clip is decoded once, however many questions are about it. A clip that cannot be decoded, that the card
+        refuses, or to which the model says nothing but noise gives a permanent error; one that does not fit into memory
+        even alone a transient one. The questions beside it are answered as ever.
 
         Raises:
-            BackendError: the model does not do what its card declares, or one question alone exhausts the memory.
+            BackendError: the model does not do what its card declares, or not one question could be answered.
         """
         with current_device(self._model.device):
             return self._answer(questions)
@@ -203,24 +204,32 @@ class LocalBackend:
 
     def _answer_all(self, call: "_Call") -> None:
         """Answer all questions about clips; fewer at a time where they do not fit into memory together."""
-        if not call.asked:
-            return
-        # What did not fit once was halved, which other clips need not suffer from.
-        if self._room != self._planned:
-            self._drop_rows()
-            self._room = self._planned = plan_room(self._model, self._batch_size)
-        n_clips = self._n_clips(call)
+        while open_clips := call.open_clips():
+            if self._room != self._planned:
+                # What did not fit once was halved, which other clips need not suffer from.
+                self._drop_rows()
+                self._room = self._planned = plan_room(self._model, self._batch_size)
+            if not self._has_room(call, open_clips[0]):
+                error = no_room(open_clips[0].clip, model_id=self._card.model_id, model=self._model)
+                # Another device, or this one when it is free, answers what does not fit here now.
+                call.refuse(call.open_questions(open_clips[0]), error, error_kind="transient")
+        call.check()
+
+    def _has_room(self, call: "_Call", longest: AskedClip) -> bool:
+        """Answer what is open, fewer at a time until it fits; False where the longest clip does not fit even alone."""
+        n_clips = self._n_clips(call, longest)
         while True:
             try:
                 with torch.inference_mode():
                     self._answer_rows(call, n_clips=n_clips)
-                return
+                return True
             except (RuntimeError, MemoryError) as cause:
                 if not is_out_of_memory(cause):
                     raise
-                n_together = max(n_clips, self._room.n_rows)
-                check_room(n_together, call.asked[0].clip, cause, model_id=self._card.model_id, model=self._model)
             # Outside the handler: the exception's traceback holds the tensors that did not fit.
+            if max(n_clips, self._room.n_rows) == 1:
+                self._drop_rows()
+                return False
             self._n_halved += 1
             is_reading = self._decoder is not None and not self._decoder.is_writing
             if is_reading and n_clips > 1:
@@ -228,7 +237,11 @@ class LocalBackend:
                 torch.cuda.empty_cache()
             else:
                 self._room = self._room.halved()
+                n_clips = min(n_clips, self._room.n_rows)
                 self._drop_rows()
+
+    def _refuse_noise(self, call: "_Call", row: "_Row") -> None:
+        call.refuse([(row.place, row.question)], not_finite("this question", self._model), error_kind="permanent")
 
     def _drop_rows(self) -> None:
         """Give back the memory of rows and pages."""
@@ -243,29 +256,30 @@ class LocalBackend:
                 n_pages=self._room.n_pages,
                 stop_ids=self._decoding.stop_ids,
                 max_new_tokens=self._generation.max_new_tokens,
-                check=partial(check_finite, model=self._model),
             )
         for answer in self._decoder.answers(self._rows(call, n_clips=n_clips)):
-            call.responses[answer.item.place] = self._response(answer)
+            if answer.tokens:
+                call.responses[answer.item.place] = self._response(answer)
+            else:
+                self._refuse_noise(call, answer.item)
             self._spend("answering", answer.seconds)
 
-    def _n_clips(self, call: "_Call") -> int:
-        """Clips that can be heard and read together, by the longest of a call and its longest prompt."""
-        longest = self._family.n_audio_tokens(call.asked[0].clip.samples.size)
+    def _n_clips(self, call: "_Call", longest: AskedClip) -> int:
+        """Clips that can be heard and read together, by the longest of them and the longest prompt of a call."""
+        n_audio_tokens = self._family.n_audio_tokens(longest.clip.samples.size)
         n_clips = clips_together(
             self._model,
             self._room,
-            n_shared=len(call.prompts.prefix_for(longest)),
+            n_shared=len(call.prompts.prefix_for(n_audio_tokens)),
             n_own=max(map(len, call.prompts.suffixes.values())),
         )
         return min(self._room.n_rows, n_clips, len(call.asked))
 
     def _rows(self, call: "_Call", *, n_clips: int) -> Iterator[Sequence["_Row"]]:
         """Every question that is still open, prompt by prompt over so many clips, which are heard when they are due."""
-        for start in range(0, len(call.asked), n_clips):
-            clips = [one for one in call.asked[start : start + n_clips] if any(call.open_questions(one))]
-            if not clips:
-                continue
+        open_clips = call.open_clips()
+        for start in range(0, len(open_clips), n_clips):
+            clips = open_clips[start : start + n_clips]
             started = time.perf_counter()
             with self._timed("hearing"):
                 heard = self._hear(clips, call.features)
@@ -314,6 +328,9 @@ class LocalBackend:
                 weighed = self._label_logprobs(first.prefix, [row.prompt.row for row in batch], first.suffix, answers)
                 latency_s = shared_s + (time.perf_counter() - started) / len(batch)
                 for row, logprobs in zip(batch, weighed, strict=True):
+                    if not all(map(isfinite, logprobs)):
+                        self._refuse_noise(call, row)
+                        continue
                     call.responses[row.place] = Response(
                         request_id=row.question.request_id,
                         n_prompt_tokens=row.prompt.n_tokens,
@@ -329,7 +346,10 @@ class LocalBackend:
             clip = fit_clip(np.zeros(round(SILENCE_S * SAMPLE_RATE_HZ), np.float32), self._card.audio)
             assert isinstance(clip, FittedClip)
             prefix = self._read_prefix(self._hearing.embed([clip.samples]), prompts)
-            self._of_silence[key] = tuple(self._label_logprobs(prefix, [0], prompts.suffixes[prompt], answers)[0])
+            weighed = tuple(self._label_logprobs(prefix, [0], prompts.suffixes[prompt], answers)[0])
+            if not all(map(isfinite, weighed)):
+                raise not_finite("a question about silence", self._model)
+            self._of_silence[key] = weighed
         return self._of_silence[key]
 
     def _label_logprobs(
@@ -356,7 +376,7 @@ class LocalBackend:
         return found
 
     def _logprobs(self, hidden: Any) -> Any:
-        return check_finite(self._model.lm_head(hidden).float(), self._model).log_softmax(-1)
+        return self._model.lm_head(hidden).float().log_softmax(-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -369,10 +389,36 @@ class _Call:
     """Of each clip, by its key."""
     responses: dict[int, Response]
     """By place in the call; it fills as answers end."""
+    refused: list[BackendError] = field(default_factory=list)
+    """Why questions could not be answered."""
 
     def open_questions(self, one: AskedClip) -> list[tuple[int, Question]]:
         """Questions about a clip that have no answer yet, with their places."""
         return [(place, question) for place, question in one.questions if place not in self.responses]
+
+    def open_clips(self) -> list[AskedClip]:
+        """Clips with open questions, the longest first."""
+        return [one for one in self.asked if self.open_questions(one)]
+
+    def refuse(
+        self,
+        questions: Sequence[tuple[int, Question]],
+        why: BackendError,
+        *,
+        error_kind: Literal["permanent", "transient"],
+    ) -> None:
+        """Settle questions by an error of their own: those beside them are answered as ever."""
+        self.refused.append(why)
+        for place, question in questions:
+            self.responses[place] = Response(
+                request_id=question.request_id, finish="error", error=str(why), error_kind=error_kind
+            )
+
+    def check(self) -> None:
+        """Raise the first error where none at all was answered: it is the model's or the device's, not a clip's."""
+        places = (place for one in self.asked for place, _ in one.questions)
+        if self.refused and all(self.responses[place].error for place in places):
+            raise self.refused[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

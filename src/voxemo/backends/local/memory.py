@@ -163,7 +163,8 @@ def answer_in_halves(
     except (RuntimeError, MemoryError) as cause:
         if not is_out_of_memory(cause):
             raise
-        check_room(len(asked), clip_of(asked[0]), cause, model_id=model_id, model=model)
+        if len(asked) == 1:
+            raise no_room(clip_of(asked[0]), model_id=model_id, model=model) from cause
     # Outside the handler: the exception's traceback holds the tensors that did not fit.
     torch.cuda.empty_cache()
     middle = (len(asked) + 1) // 2
@@ -173,23 +174,16 @@ def answer_in_halves(
     )
 
 
-def check_room(n_together: int, clip: FittedClip, cause: Exception, *, model_id: str, model: Any) -> None:
-    """Give up where what did not fit into memory cannot be halved.
+def no_room(clip: FittedClip, *, model_id: str, model: Any) -> BackendError:
+    """The error about a clip that does not fit into memory even alone.
 
     Args:
-        n_together: questions that were answered together.
-        clip: the longest that they were about.
-        cause: what ran out.
+        clip: the one.
         model_id: of the model's card.
         model: the loaded model.
-
-    Raises:
-        BackendError: it was a single one.
     """
-    if n_together > 1:
-        return
     seconds = clip.samples.size / SAMPLE_RATE_HZ
-    raise BackendError(
+    return BackendError(
         f"{model_id} ran out of memory on {model.device} with a single clip of {seconds:.1f} s. Use a device with more "
         f"memory, or a smaller dtype than {name_of(model.dtype)}."
-    ) from cause
+    )

@@ -6,7 +6,7 @@ here a row that has ended is given to the next question, so that almost all rows
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Generic, Protocol, TypeVar
@@ -41,6 +41,7 @@ class Answer(Generic[Item]):
 
     item: Item
     tokens: list[int] = field(default_factory=list)
+    """None where the first logits were not finite: what would follow is noise."""
     seconds: float = 0.0
     """Its share of the time that reading its prompt and writing took."""
 
@@ -54,7 +55,6 @@ class RowDecoder(Generic[Item]):
         n_pages: pages for the keys and values of all rows; see `PagedRows`.
         stop_ids: tokens that end an answer.
         max_new_tokens: longest answer, its stop token counted.
-        check: passes logits of first tokens on, or raises.
     """
 
     def __init__(
@@ -65,10 +65,9 @@ class RowDecoder(Generic[Item]):
         n_pages: int,
         stop_ids: frozenset[int],
         max_new_tokens: int,
-        check: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
         self._model, self._n_rows = model, n_rows
-        self._stop_ids, self._max_new_tokens, self._check = stop_ids, max_new_tokens, check
+        self._stop_ids, self._max_new_tokens = stop_ids, max_new_tokens
         self._rows = PagedRows(model.model.language_model, n_rows=n_rows, n_pages=n_pages)
         self._step = row_step.make_step(model, self._rows)
         self._answers: list[Answer[Item] | None] = []
@@ -157,14 +156,16 @@ class RowDecoder(Generic[Item]):
             )
         read = read_prompts(self._model, prefix, rows, prompts[0].suffix)
         self._rows.load_own(places, read.cache, lengths, len(prompts[0].suffix))
-        first = self._check(self._model.lm_head(read.hidden).float()).argmax(-1)
+        logits = self._model.lm_head(read.hidden)
+        first = logits.argmax(-1)
         self._step.last[torch.tensor(places, device=first.device)] = first
-        tokens = first.tolist()
+        tokens, are_finite = first.tolist(), torch.isfinite(logits).all(-1).tolist()
         share_s = (time.perf_counter() - started) / len(placed)
-        for (place, answer, _), token in zip(placed, tokens, strict=True):
-            answer.tokens.append(token)
+        for (place, answer, _), token, is_finite in zip(placed, tokens, are_finite, strict=True):
             answer.seconds += share_s
-            if self._has_ended(answer):
+            if is_finite:
+                answer.tokens.append(token)
+            if not is_finite or self._has_ended(answer):
                 self._end(place)
                 yield answer
 
