@@ -187,3 +187,14 @@ def test_halves_come_down_to_one() -> None:
     assert [room := room.halved() for _ in range(4)] == [
         Room(n_rows=n, n_pages=p) for n, p in ((3, 5), (2, 3), (1, 2), (1, 1))
     ]
+
+
+def test_what_is_kept_for_later_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [3 * GIB]
+    monkeypatch.setattr(torch.cuda, "empty_cache", kept.clear)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10 * GIB - sum(kept), 80 * GIB))
+    model_on_gpu = model(LARGE, "cuda")
+
+    room = plan_room(model_on_gpu, None)
+
+    assert room.reading_bytes == 2 * GIB

@@ -100,7 +100,7 @@ def reading_bytes(model: Any, *, n_shared: int, n_own: int) -> int:
     part with their product.
     """
     config = model.model.language_model.config
-    activations = (8 * config.hidden_size + 3 * config.intermediate_size) * model.dtype.itemsize
+    activations: int = (8 * config.hidden_size + 3 * config.intermediate_size) * model.dtype.itemsize
     return (2 * n_shared + n_own) * _token_bytes(model) + max(n_shared, n_own) * activations
 
 
@@ -113,6 +113,8 @@ def _token_bytes(model: Any) -> int:
 
 def _free_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
+        # What PyTorch keeps of a model that is gone, or of loading this one, would count as taken.
+        torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available) if device.type == "cpu" else None
 

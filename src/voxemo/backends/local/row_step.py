@@ -13,8 +13,8 @@ from voxemo.backends.local.paged_rows import PagedRows, head_dim
 
 KERNEL_ATTENTION = "voxemo-rows"
 """Name under which transformers finds the kernel."""
-TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-3, torch.bfloat16: 2e-2}
-"""Largest difference from plain attention that a kernel may show on values of about 1."""
+FLOAT32_TOLERANCE = 1e-3
+"""What sums of float32 in another order, or PyTorch's products in fewer bits, may come to."""
 
 
 Recorder: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
@@ -182,6 +182,16 @@ def make_step(model: Any, rows: PagedRows) -> GatheredStep:
     return step
 
 
+def tolerance(dtype: torch.dtype) -> float:
+    """Largest difference from attention in float32 that a kernel may show, as a share of values beyond 1.
+
+    The kernel works in float32 and rounds once: to the nearest number on a GPU, towards zero in Triton's interpreter,
+    which is off by half of a dtype's ``eps`` at most, or by one.
+    """
+    eps: float = torch.finfo(dtype).eps
+    return max(FLOAT32_TOLERANCE, eps)
+
+
 def _why_no_kernel(model: Any) -> str | None:
     config = model.model.language_model.config
     width = head_dim(config)
@@ -204,7 +214,7 @@ def _why_no_kernel(model: Any) -> str | None:
     # Triton raises errors of many kinds where it cannot compile for a device; none of them concerns the user.
     except Exception as cause:
         return f"the kernel does not run here: {type(cause).__name__}"
-    return None if difference <= TOLERANCE[model.dtype] else f"the kernel differs from sdpa by {difference:.2g} here"
+    return None if difference <= tolerance(model.dtype) else f"the kernel differs from sdpa by {difference:.2g} here"
 
 
 @contextmanager
