@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from site_world import HOSTILE_NAME, scored, toy_runs
+from toy import licensed, toy_answer
+from voxemo.backends.base import Question
 from voxemo.catalog import lookup
+from voxemo.cli.report import show_report
 from voxemo.core.cards import ModelCard, TrainingRecord
 from voxemo.core.errors import MissingDependency, RunError
 from voxemo.core.types import ENSEMBLE
@@ -18,7 +22,8 @@ from voxemo.reports import figures
 from voxemo.reports.scoreboard import FinishedRun, boards, read_runs
 from voxemo.reports.site import build
 from voxemo.reports.site.assets import classic_script
-from voxemo.reports.site.build import MARKER, Site, SiteOptions, board_places, build_site, write_corpus
+from voxemo.reports.site.audit import audit_page
+from voxemo.reports.site.build import MARKER, Site, SiteOptions, audit_of, board_places, build_site, write_corpus
 from voxemo.reports.site.corpus import confusion_table
 from voxemo.reports.site.evidence import read_evidence
 from voxemo.reports.site.index import index_page
@@ -30,6 +35,7 @@ from voxemo.reports.site.run import run_page
 from voxemo.reports.site.standings import Standing, standings, training_data
 from voxemo.reports.site.transfer import NO_BASE, pairs_by_base, transfer_page, transfer_run
 from voxemo.steps.plan import PlanOptions
+from voxemo.store.files import write_json
 from voxemo.store.layout import RunPaths, Workspace
 
 # What these tests share takes long to make: one process makes it, once.
@@ -282,6 +288,103 @@ def test_a_run_of_an_older_version_says_which_commands_bring_what_is_missing(run
     assert f"voxemo score {run_id}" in page
     assert f"voxemo parse {run_id}" in page
     assert "kept no reasons" in (site.folder / "audit.html").read_text(encoding="utf-8")
+
+
+# --- answers that may quote a corpus --------------------------------------------------------------------------------
+
+HEARD = "quokka marmalade zeppelin"
+
+
+@pytest.fixture
+def overheard(workspace: Workspace) -> Path:
+    """A run whose answers write down what was heard, readable ones and unreadable ones."""
+
+    def answer(question: Question) -> str:
+        said = toy_answer(question)
+        return f"FINAL LABEL: {HEARD}, I hear" if said == "I hear something." else f"TRANSCRIPT: {HEARD}\n{said}"
+
+    run = scored(workspace, answer=answer)
+    write_json(RunPaths(run).parity_check, PARITY | {"examples": [{"fast": HEARD, "plain": HEARD}]})
+    return run
+
+
+PARITY = {
+    "n_questions": 3,
+    "n_answers_differ": 1,
+    "n_labels_differ": 0,
+    "dtype": "float32",
+    "device": "cpu",
+    "batch_size": 2,
+}
+
+
+def pages_with(folder: Path, text: str) -> set[str]:
+    pages = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "assets")
+    return {path.relative_to(folder).parts[0] for path in pages if text.encode() in path.read_bytes()}
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("access", "why"),
+    [
+        ({"redistributable": False}, "may not be passed on"),
+        ({"kind": "request", "downloads": ()}, "has to be asked for"),
+    ],
+    ids=["not to be passed on", "to be asked for"],
+)
+def test_no_page_quotes_an_answer_about_a_licensed_corpus_and_all_say_why(
+    overheard: Path, tmp_path: Path, access: dict[str, Any], why: str
+) -> None:
+    licensed(overheard, **access)
+
+    made = build_site([overheard], tmp_path / "html")
+
+    assert [text for text in made.withheld if why in text] == list(made.withheld) != []
+    assert not [word for word in HEARD.split() if pages_with(made.folder, word)]
+    assert pages_with(made.folder, why) == {"audit.html", "runs"}
+    assert pages_with(made.folder, "out_of_set") == {"audit.html", "runs"}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_failed_answers_about_an_open_corpus_are_shown_unless_they_are_asked_to_be_left_out(
+    overheard: Path, tmp_path: Path
+) -> None:
+    shown = build_site([overheard], tmp_path / "html")
+    left_out = build_site([overheard], tmp_path / "without", SiteOptions(redact=True))
+
+    assert shown.withheld == ()
+    assert pages_with(shown.folder, HEARD) == {"audit.html", "runs"}
+    assert not pages_with(shown.folder, "not shown word for word")
+    assert not pages_with(left_out.folder, HEARD)
+    assert pages_with(left_out.folder, "not shown word for word: asked for") == {"audit.html", "runs"}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_licensed_corpus_leaves_the_answers_about_an_open_one_on_the_audit_page(
+    overheard: Path, tmp_path: Path
+) -> None:
+    closed = tmp_path / "closed"
+    shutil.copytree(overheard, closed)
+    licensed(closed, redistributable=False)
+    open_run, closed_run = (audit_of(read_evidence(run)) for run in read_runs([overheard]) + read_runs([closed]))
+
+    page = audit_page([open_run, replace(closed_run, model_id="other", run_id="closed")])
+
+    quoted = [block.label for block in page.every_block if block.kind == "verbatim"]
+    assert quoted
+    assert not [label for label in quoted if label.startswith("other")]
+    told = [block.text for block in page.every_block if block.kind == "paragraph"]
+    assert any("may not be passed on" in text for text in told)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_no_table_or_disclosure_of_a_run_quotes_an_answer(overheard: Path, tmp_path: Path) -> None:
+    """What `voxemo report` writes beside the site, of an open corpus too."""
+    show_report([overheard], out=tmp_path / "out", latex=tmp_path / "latex")
+
+    written = [*(tmp_path / "out").iterdir(), *(tmp_path / "latex").iterdir(), *RunPaths(overheard).report.iterdir()]
+    assert len(written) > 4
+    assert not [path.name for path in written if b"quokka" in path.read_bytes()]
 
 
 # --- transfer -------------------------------------------------------------------------------------------------------

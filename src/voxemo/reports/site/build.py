@@ -19,7 +19,7 @@ from voxemo.reports.ranking import Ranking, rankings
 from voxemo.reports.scoreboard import Board, FinishedRun, boards, read_runs
 from voxemo.reports.site.analyses import analyses_page
 from voxemo.reports.site.assets import assets
-from voxemo.reports.site.audit import RunAudit, audit_page
+from voxemo.reports.site.audit import RunAudit, audit_page, withheld_of
 from voxemo.reports.site.cells import Tied
 from voxemo.reports.site.corpus import corpus_page
 from voxemo.reports.site.evidence import RunEvidence, read_evidence
@@ -63,6 +63,8 @@ class SiteOptions:
     partial: bool = False
     """Show partial runs too; they are marked."""
     published: bool = True
+    redact: bool = False
+    """Show no answer word for word, whatever the corpora's licences say."""
 
 
 DEFAULT = SiteOptions()
@@ -83,6 +85,8 @@ class Site:
     n_pages: int
     skipped: tuple[str, ...]
     """Why folders were left out."""
+    withheld: tuple[str, ...]
+    """Why failed answers are not shown word for word, of each corpus of which they are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +152,7 @@ def build_site(
         n_runs=sum(len(part.audits) for part in parts),
         n_pages=sum(name.endswith(".html") for name in written),
         skipped=skipped,
+        withheld=withheld_of([audit for part in parts for audit in part.audits]),
     )
 
 
@@ -220,7 +225,7 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
         if len(skipped) < len(folders):
             raise
         return CorpusPart(skipped=tuple(skipped))
-    evidence = [read_evidence(run) for run in sorted(runs, key=lambda run: run.manifest.run_id)]
+    evidence = [read_evidence(run, redact=options.redact) for run in sorted(runs, key=lambda run: run.manifest.run_id)]
     made = boards(runs, reading=options.reading, policy=options.policy, with_published=options.published)
     places = board_places(made, runs)
     found = [one for board, place in zip(made, places, strict=True) for one in standings(board, runs, place)]
@@ -272,6 +277,7 @@ def audit_of(evidence: RunEvidence) -> RunAudit:
         n_answers=manifest.counts.get("answered", 0),
         n_failed=manifest.counts.get("strict.failed", 0),
         failures=evidence.failures,
+        withheld=evidence.withheld,
     )
 
 
