@@ -297,6 +297,24 @@ def test_headings_are_in_order_and_tables_have_captions_and_scopes(page: Page, s
         assert len(ids) == len(set(ids)), path
 
 
+def test_heads_and_their_sort_buttons_have_names_to_be_read_out(page: Page, site: Path) -> None:
+    """What a screen reader says: the text of the head, and for the button that of its group too, told apart by it."""
+    for path in pages(site):
+        opened(page, site, path.relative_to(site).as_posix())
+        page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+        for table in page.locator("table.sortable").all():
+            heads = table.locator("thead tr:last-child")
+            texts = [text.replace("\xa0", " ") for text in heads.locator(".dt-column-title").all_inner_texts()]
+            said = heads.aria_snapshot()
+
+            assert re.findall(r"columnheader \"(.*?)\"'?:", said) == texts, path
+            buttons = re.findall(r'button "(.*?): Activate to sort"', said)
+            assert len(buttons) == len(set(buttons)) == len(texts), path
+            for button, text in zip(buttons, texts, strict=True):
+                assert button == text or button.startswith(f"{text}, "), path
+                assert "&" not in button
+
+
 def test_the_first_tab_leads_to_the_content_past_the_navigation(page: Page, site: Path) -> None:
     opened(page, site)
 

@@ -49,6 +49,17 @@ class Head:
     """Stands above this column and its neighbours of the same group."""
     published: bool = False
     """Figures of other authors: set apart from ours."""
+    about: str = ""
+    """The column beside it that it says something of, where its text alone would not tell."""
+
+    @property
+    def spoken(self) -> str:
+        """What a button of the column is called where nobody sees what it stands under and beside.
+
+        >>> Head(text="difference", about="UA %", group="published").spoken
+        'difference, UA %, published'
+        """
+        return ", ".join(filter(None, (self.text, self.about, self.group)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,11 @@ const tables = [...document.querySelectorAll("table.sortable")].map((element) =>
   const box = element.parentElement;
   const table = new DataTable(element, {
     autoWidth: false,
-    columnDefs: [{ targets: numbers, type: "num", orderSequence: ["desc", "asc", ""] }],
+    columnDefs: [
+      { targets: numbers, type: "num", orderSequence: ["desc", "asc", ""] },
+      // Of itself a button is called by the HTML of a head, and that of the group above it.
+      ...heads.map((head, index) => ({ targets: index, ariaTitle: head.dataset.spoken })),
+    ],
     layout: { topStart: many ? "search" : null, topEnd: null, bottomStart: many ? "info" : null, bottomEnd: null },
     order: [],
     paging: false,
