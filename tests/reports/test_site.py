@@ -17,19 +17,21 @@ from voxemo.catalog import lookup
 from voxemo.cli.report import show_report
 from voxemo.core.cards import ModelCard, TrainingRecord
 from voxemo.core.errors import MissingDependency, RunError
+from voxemo.core.reasons import REASONS
 from voxemo.core.types import ENSEMBLE
 from voxemo.reports import figures
-from voxemo.reports.scoreboard import FinishedRun, boards, read_runs
+from voxemo.reports.ranking import RankedSplit, Ranking
+from voxemo.reports.scoreboard import FinishedRun, boards, prompt_title, read_runs
 from voxemo.reports.site import build
 from voxemo.reports.site.assets import classic_script
 from voxemo.reports.site.audit import audit_page
 from voxemo.reports.site.build import MARKER, Site, SiteOptions, audit_of, board_places, build_site, write_corpus
-from voxemo.reports.site.corpus import confusion_table
+from voxemo.reports.site.corpus import confusion_table, corpus_page
 from voxemo.reports.site.evidence import read_evidence
 from voxemo.reports.site.index import index_page
 from voxemo.reports.site.model import model_page
 from voxemo.reports.site.parts import MARKS, Cell, Page, Row, Section, Table, page_name
-from voxemo.reports.site.ranks import tied_on
+from voxemo.reports.site.ranks import ranking_blocks, tied_on
 from voxemo.reports.site.render import address, render
 from voxemo.reports.site.run import run_page
 from voxemo.reports.site.standings import Standing, standings, training_data
@@ -71,6 +73,14 @@ def standing_of(finished: list[FinishedRun], model: str = "scripted", *, soft: b
         if (one.model_id, one.place.soft, one.place.audio_condition, one.place.split_id)
         == (model, soft, "clean", "protocol")
     )
+
+
+def toy_page(runs: list[FinishedRun]) -> Page:
+    """The page of the toy corpus, over some of its runs."""
+    made = boards(runs)
+    places = board_places(made, runs)
+    found = [one for board, place in zip(made, places, strict=True) for one in standings(board, runs, place)]
+    return corpus_page(made, places, found, [read_evidence(run) for run in runs], tied={})
 
 
 def section(page: Page, anchor: str) -> Section:
@@ -288,6 +298,58 @@ def test_a_run_of_an_older_version_says_which_commands_bring_what_is_missing(run
     assert f"voxemo score {run_id}" in page
     assert f"voxemo parse {run_id}" in page
     assert "kept no reasons" in (site.folder / "audit.html").read_text(encoding="utf-8")
+
+
+def test_the_audit_page_says_every_reason_of_its_tables_in_words(finished: list[FinishedRun]) -> None:
+    page = audit_page([audit_of(read_evidence(run)) for run in finished])
+
+    reasons = [head.text for table in tables(page, "failures") for head in table.heads if head.group == "reason"]
+    (told,) = (block for block in section(page, "failures").blocks if block.kind == "facts")
+    assert [name for name, _ in told.items] == reasons != []
+    assert [value.text for _, value in told.items] == [REASONS[reason] for reason in reasons]
+
+
+def test_a_reason_of_another_version_is_said_to_be_unknown(finished: list[FinishedRun]) -> None:
+    audit = audit_of(read_evidence(finished[0]))
+    failure = {"reason": "yawned", "n": 1, "system_id": "direct", "form": "hard", "examples": []}
+
+    (told,) = (
+        block for block in audit_page([replace(audit, failures=(failure,))]).every_block if block.kind == "facts"
+    )
+
+    assert told.items == (("yawned", Cell(text="Not known to this version.")),)
+
+
+def test_calibration_counts_the_answers_that_it_is_of(finished: list[FinishedRun]) -> None:
+    """Failed answers have no confidence."""
+    run = next(run for run in finished if "hostile" in run.manifest.run_id)
+    rows = read_evidence(run).analyses
+    assert rows is not None
+    bins = rows.filter(pl.col("kind") == "calibration", pl.col("group") != "all", pl.col("metric") == "accuracy")
+
+    (table,) = (one for one in toy_page([run]).tables if one.caption.startswith("Calibration"))
+
+    place = [head.text for head in table.heads].index("answers read")
+    shown = {row.cells[1].text: row.cells[place].sort for row in table.rows if row.cells[2].text == "stated"}
+    counted = {prompt_title(name): n for name, n in bins.group_by("system_id").agg(pl.col("n").sum()).iter_rows()}
+    assert shown
+    assert shown == {prompt: counted[prompt] for prompt in shown}
+    assert min(shown.values()) < rows["n"].max()
+
+
+def test_the_distributions_of_a_voted_board_stand_beside_the_listeners_votes(finished: list[FinishedRun]) -> None:
+    rows = [row for table in toy_page(finished).tables if "mean distributions" in table.caption for row in table.rows]
+
+    assert {row.cells[0].text for row in rows if row.cells[0].strong} == {"listeners' votes"}
+
+
+@pytest.mark.parametrize(("n", "caption"), [(1, "over 1 evaluation split"), (2, "over 2 evaluation splits")])
+def test_one_split_is_not_said_to_be_several(n: int, caption: str) -> None:
+    split = RankedSplit(corpus_id="a", corpus_name="A", partition="test", split_id="protocol")
+    blocks = ranking_blocks([Ranking(splits=(split,) * n, systems=(), synthetic=False)])
+
+    (table,) = (block for block in blocks if block.kind == "table")
+    assert table.caption == f"Overall rank {caption}"
 
 
 # --- answers that may quote a corpus --------------------------------------------------------------------------------
@@ -574,7 +636,7 @@ def test_partial_runs_are_left_out_unless_asked_for_and_then_marked(workspace: W
 
     text = made.index.read_text(encoding="utf-8")
     assert "PARTIAL" in text
-    assert "1 runs are partial" in text
+    assert "not ranked: 1 run." in text
 
 
 @pytest.mark.usefixtures("undrawn")

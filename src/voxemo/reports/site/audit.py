@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxemo.core.cards import SplitFacts
+from voxemo.core.reasons import REASONS
 from voxemo.reports.scoreboard import prompt_title
 from voxemo.reports.site.cells import SPEAKERS, corpus_path, model_path, run_path
 from voxemo.reports.site.parts import (
     Block,
     Cell,
+    Facts,
     Folded,
     Head,
     Page,
@@ -20,6 +22,7 @@ from voxemo.reports.site.parts import (
     Table,
     Verbatim,
     count,
+    how_many,
     number,
     percent,
     word,
@@ -98,14 +101,29 @@ def _failures(audits: Sequence[RunAudit]) -> tuple[Block, ...]:
     )
     unread = sum(audit.failures is None for audit in audits)
     old = (
-        [Paragraph(text=f"{unread} runs were parsed by an older version, which kept no reasons.", warning=True)]
+        [
+            Paragraph(
+                text=f"Parsed by an older version, which kept no reasons: {how_many(unread, 'run')}.",
+                warning=True,
+            )
+        ]
         if unread
         else []
     )
     folded = Folded(summary=f"Run by run ({len(audits)})", blocks=(runs,))
     withheld = tuple(map(withheld_note, withheld_of(audits)))
     examples = (found for name in names if (found := _examples(audits, name)) is not None)
-    return (*old, models, folded, *withheld, *examples)
+    return (*old, models, *_meanings(names), folded, *withheld, *examples)
+
+
+def _meanings(names: Sequence[str]) -> tuple[Block, ...]:
+    """The codes that head the columns of the tables, in words."""
+    return (Facts(items=tuple((name, word(meaning(name))) for name in names)),) if names else ()
+
+
+def meaning(reason: str) -> str:
+    """What a reason code says, in words; a run may have codes of another version."""
+    return REASONS.get(reason, "Not known to this version.")
 
 
 def withheld_of(audits: Sequence[RunAudit]) -> tuple[str, ...]:
@@ -175,7 +193,7 @@ def failure_blocks(failures: Sequence[dict[str, Any]], *, withheld: str | None) 
     rows = tuple(
         Row(
             cells=(
-                Cell(text=failure["reason"], head=True),
+                Cell(text=failure["reason"], head=True, below=(meaning(failure["reason"]),)),
                 word(prompt_title(failure["system_id"])),
                 word(failure["form"]),
                 count(failure["n"]),

@@ -25,7 +25,7 @@ from voxemo.reports.site.corpus import corpus_page
 from voxemo.reports.site.evidence import RunEvidence, read_evidence
 from voxemo.reports.site.index import index_page
 from voxemo.reports.site.model import model_page
-from voxemo.reports.site.parts import Page, anchor_name
+from voxemo.reports.site.parts import Page, anchor_name, how_many
 from voxemo.reports.site.ranks import ranking_blocks, tied_on
 from voxemo.reports.site.render import check_templates, render
 from voxemo.reports.site.run import run_page, runs_page
@@ -342,7 +342,7 @@ def _notes(found: Sequence[Standing], options: SiteOptions) -> list[str]:
         notes.append(f"Failed answers count as {options.policy!r} on every board, as was asked for.")
     partial = {one.run_id for one in found if one.partial}
     if partial:
-        notes.append(f"{len(partial)} runs are partial; they are marked, and not ranked.")
+        notes.append(f"Partial, marked and not ranked: {how_many(len(partial), 'run')}.")
     synthetic = sorted({one.place.corpus_name for one in found if one.place.synthetic})
     if synthetic:
         notes.append(f"{', '.join(synthetic)}: shows how the benchmark works, and is never ranked beside real corpora.")

@@ -37,9 +37,11 @@ from voxemo.reports.site.parts import (
     Row,
     Section,
     Table,
+    how_many,
     number,
     page_name,
     percent,
+    points,
     word,
 )
 from voxemo.reports.site.standings import TRAINING_DATA, Standing, TrainingData
@@ -218,7 +220,7 @@ def _sensitivity_table(own: Sequence[Standing], systems: Sequence[str], metric: 
             value, failed = (None, None) if row is None else (row["value"], row["failure_rate"])
             below = () if failed is None else (f"failed {percent(failed)} %",)  # type: ignore[arg-type]
             means.append(number(value, plain_score(metric, value), below=below, strong=True))  # type: ignore[arg-type]
-        head = Cell(text="mean over test parts", head=True, below=(f"{len(whole)} test parts",))
+        head = Cell(text="mean over test parts", head=True, below=(how_many(len(whole), "test part"),))
         rows.append(Row(cells=(head, word(""), *means)))
     kind = "soft" if metric.startswith("soft") else "hard"
     return Table(
@@ -307,7 +309,7 @@ def _gains(standings: Sequence[Standing], deafened: Sequence[Standing]) -> tuple
                 word(deaf.place.audio_condition),
                 score(entry, metric),
                 score(instead[entry.system], metric),
-                number(ours - theirs, percent(ours - theirs, signed=True)),
+                number(ours - theirs, points(ours - theirs)),
             )
             rows.append(Row(cells=cells))
     return tuple(rows)

@@ -31,7 +31,7 @@ const tables = [...document.querySelectorAll("table.sortable")].map((element) =>
     layout: { topStart: many ? "search" : null, topEnd: null, bottomStart: many ? "info" : null, bottomEnd: null },
     order: [],
     paging: false,
-    language: { search: "Search this table:", info: "_TOTAL_ rows", infoFiltered: "of _MAX_", infoEmpty: "No rows" },
+    language: { search: "Search this table:", info: "Rows: _TOTAL_", infoFiltered: "of _MAX_", infoEmpty: "No rows" },
   });
   box.replaceWith(table.table().container());
   element.before(box);
@@ -54,7 +54,7 @@ function applyFilters() {
       cell.classList.toggle("left-out", !matches(cell, choices));
     }
   }
-  form.querySelector("output").value = choices.length ? `${shown} rows left` : "";
+  form.querySelector("output").value = choices.length ? `${shown} ${shown === 1 ? "row" : "rows"} left` : "";
 }
 
 if (form) {
