@@ -1,6 +1,7 @@
 """The page of a corpus: its card, and board by board what every model does there, class by class and group by group."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def _board_section(
         title=board.title,
         anchor=place.board_id,
         blocks=(split, board_table(board, standings, tied), notes),
-        sections=tuple(section for section in inner if section is not None),
+        sections=tuple(replace(section, foldable=True) for section in inner),
     )
 
 

@@ -178,6 +178,8 @@ class Section:
     anchor: str
     blocks: tuple[Block, ...] = ()
     sections: "tuple[Section, ...]" = ()
+    foldable: bool = False
+    """Can be folded to its heading; open, except where a screen is narrow."""
 
     def walk(self) -> "Iterator[Section]":
         """This section and all below it."""

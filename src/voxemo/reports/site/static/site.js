@@ -1,4 +1,4 @@
-// Sorting, searching and filtering of tables. Everything on a page can be read without it.
+// Sorting, searching and filtering of tables, and folding on a phone. Everything on a page can be read without it.
 "use strict";
 
 const form = document.querySelector("form.filters");
@@ -41,6 +41,12 @@ const tables = [...document.querySelectorAll("table.sortable")].map((element) =>
   }
   return table;
 });
+
+// A phone shows the headings of a board first. Who came for one of them finds it open.
+if (matchMedia("(max-width: 40rem)").matches) {
+  const asked = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (const part of document.querySelectorAll("details.part")) part.open = part.contains(asked);
+}
 
 function applyFilters() {
   const choices = chosen();
