@@ -20,6 +20,7 @@ from voxemo.core.errors import MissingDependency, RunError
 from voxemo.core.reasons import REASONS
 from voxemo.core.types import ENSEMBLE
 from voxemo.reports import figures
+from voxemo.reports.hearing import heard_gains
 from voxemo.reports.ranking import RankedSplit, Ranking
 from voxemo.reports.scoreboard import FinishedRun, boards, prompt_title, read_runs
 from voxemo.reports.site import build
@@ -251,19 +252,16 @@ def test_a_model_page_shows_score_and_failures_of_every_prompt(finished: list[Fi
 
 
 def test_a_model_that_heard_silence_shows_what_hearing_is_worth(finished: list[FinishedRun]) -> None:
-    made = boards(finished)
-    places = board_places(made, finished)
-    found = [one for board, place in zip(made, places, strict=True) for one in standings(board, finished, place)]
-    own = [one for one in found if one.model_id == "scripted" and one.place.split_id == "protocol"]
-    clean = [one for one in own if one.place.audio_condition == "clean"]
-    deaf = [one for one in own if one.place.audio_condition == "silence"]
+    gains = heard_gains(boards(finished), finished)
 
-    page = model_page(lookup.model_card("scripted"), clean, deaf, checks={}, tied={})
+    page = model_page(lookup.model_card("scripted"), [standing_of(finished)], gains, checks={}, tied={})
 
     (table,) = tables(page, "hearing")
     assert set(texts(table.rows, 3)) == {"silence"}
+    assert set(lookup.prompt_names()) < {gain.system_id for gain in gains}
     # The toy's answers come from the clip's name, whatever is heard.
-    assert {float(text) for text in texts(table.rows, 6)} == {0.0}
+    assert set(texts(table.rows, 6)) == {"0.0"}
+    assert set(texts(table.rows, 7)) == {"[0.0, 0.0]"}
 
 
 def test_what_a_run_does_not_record_is_shown_as_missing(finished: list[FinishedRun]) -> None:

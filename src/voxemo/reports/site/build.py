@@ -15,6 +15,7 @@ import voxemo
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError
 from voxemo.reports.analyses import measured
+from voxemo.reports.hearing import HeardGain, heard_gains
 from voxemo.reports.ranking import Ranking, rankings
 from voxemo.reports.scoreboard import Board, FinishedRun, boards, read_runs
 from voxemo.reports.site.analyses import analyses_page
@@ -94,8 +95,8 @@ class CorpusPart:
     """What the pages over all corpora need of one; free of tables, to come back from another process."""
 
     standings: tuple[Standing, ...] = ()
-    deafened: tuple[Standing, ...] = ()
-    """Of runs in which something else was heard than the clips."""
+    gains: tuple[HeardGain, ...] = ()
+    """Of runs that were answered again with something else in place of the clips."""
     tied: Mapping[str, Tied] = field(default_factory=dict)
     audits: tuple[RunAudit, ...] = ()
     transfers: tuple[TransferRun, ...] = ()
@@ -233,7 +234,7 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
     pages = [corpus_page(made, places, found, evidence, tied=tied), *(run_page(one) for one in evidence)]
     return CorpusPart(
         standings=tuple(one for one in found if one.place.audio_condition == "clean"),
-        deafened=tuple(one for one in found if one.place.audio_condition != "clean"),
+        gains=tuple(heard_gains(made, runs)),
         tied=tied,
         audits=tuple(map(audit_of, evidence)),
         transfers=tuple(one for run in runs if (one := transfer_run(run)) is not None),
@@ -287,7 +288,7 @@ def audit_of(evidence: RunEvidence) -> RunAudit:
 def overall_pages(parts: Sequence[CorpusPart], options: SiteOptions) -> list[Page]:
     """The pages that need every corpus: scoreboard, models, transfer, analyses, audit, runs."""
     found = [one for part in parts for one in part.standings]
-    deafened = [one for part in parts for one in part.deafened]
+    gains = [one for part in parts for one in part.gains]
     tied = {board: runs for part in parts for board, runs in part.tied.items()}
     audits = tuple(audit for part in parts for audit in part.audits)
     cards = {name: card for part in parts for name, card in part.model_cards.items()}
@@ -296,7 +297,7 @@ def overall_pages(parts: Sequence[CorpusPart], options: SiteOptions) -> list[Pag
         model_page(
             card,
             [one for one in found if one.model_id == name],
-            [one for one in deafened if one.model_id == name],
+            [one for one in gains if one.model_id == name],
             checks=checks,
             tied=tied,
         )
