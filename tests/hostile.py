@@ -144,8 +144,18 @@ def _hostile_corpus(folder: Path) -> tuple[Path, Path]:
         stem = in_table(f"{index:02d} {text}")[:60].replace("/", " ").replace("\\", " ").strip()
         soundfile.write(folder / "audio" / f"{stem}.wav", rng.normal(0, 0.1, 4000), 16_000)
         votes = {f"votes.all.{other}": 6 if other == code else 1 for other in CODES}
+        gender = ("female", "male")[speaker % 2]
         names = {"stem": stem, "speaker_id": in_table(texts[speaker]), "session_id": in_table(text), "transcript": text}
-        rows.append({"audio_path": f"{stem}.wav", "expressed": code, "perceived": code, **names, **votes})
+        rows.append(
+            {
+                "audio_path": f"{stem}.wav",
+                "expressed": code,
+                "perceived": code,
+                "speaker_gender": gender,
+                **names,
+                **votes,
+            }
+        )
     (folder / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     known = lookup.corpus_card("toy").model_dump(mode="json", exclude_none=True, exclude={"expected", "synthetic"})
     card = known | {

@@ -124,6 +124,7 @@ def run() -> None:
 def _end(message: str, kind: str, as_json: bool, code: int = 1) -> None:
     if as_json:
         emit({"error": kind, "message": message})
-    told = for_terminal(message)
+    # Indented, so that no name that the message quotes passes for a line of its own.
+    told = for_terminal(message).replace("\n", "\n  ")
     sys.stderr.write(f"{kind}: {told}\n" if kind != "Abort" else f"{told}\n")
     raise SystemExit(code)
