@@ -25,8 +25,8 @@ $(VENV)/bin/python:
 
 # A stamp per set of extras: pip runs again only when what it would install changes.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing voxemo with torch and transformers (a minute or two)"
-	$(PIP) -e ".[hf]"
+	@echo "installing voxemo with torch, transformers and the web report (a minute or two)"
+	$(PIP) -e ".[hf,report]"
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt tests/example_plugin/pyproject.toml | $(VENV)/bin/python

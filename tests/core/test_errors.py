@@ -27,6 +27,7 @@ MADE: list[VoxEmoError] = [
     *(kind("what happened") for kind in (errors.SplitError, errors.AnswerFileError, errors.BackendError)),
     *(kind("what happened") for kind in (errors.RunError, errors.CorpusError, errors.DownloadError, VoxEmoError)),
     errors.TrainingError("what happened"),
+    errors.BundleError("a.zip", "it is cut short"),
 ]
 
 

@@ -25,6 +25,9 @@ from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import PLAN, read_table
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("demo")
+
 Command = Callable[..., str]
 
 N_CLIPS, N_PROMPTS = 504, 10
@@ -110,6 +113,9 @@ def test_it_ends_with_a_table_and_the_path_of_the_report(shown: str, home: Path)
     board = (home / "demo-workspace" / "report" / "scoreboard.md").read_text(encoding="utf-8")
     assert "voxemo-tiny" in board
     assert "no speaker shared" in board
+    index = home / "demo-workspace" / "site" / "index.html"
+    assert index.resolve().as_uri() in shown
+    assert "voxemo-tiny" in index.read_text(encoding="utf-8")
 
 
 def test_everything_was_asked_and_answered(run: Path, texts: dict[tuple[str, str, str], str]) -> None:

@@ -11,7 +11,9 @@ from voxemo.core.errors import MissingDependency
 from voxemo.reports import figures
 from voxemo.reports.figures import canvas
 from voxemo.reports.figures.distributions import side_by_side
+from voxemo.reports.figures.of_runs import vote_rule_parts
 from voxemo.reports.figures.series import LOOKS
+from voxemo.store.tables import ANALYSES, frame
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -125,3 +127,15 @@ def test_long_names_leave_room_for_what_is_drawn(name: str, tmp_path: Path) -> N
 
     # A warning of matplotlib, that nothing fits, is an error here.
     assert draw(long, tmp_path, name, title="A title that goes on " * 20, kinds=("svg",))
+
+
+@pytest.mark.parametrize(("rules", "parts"), [([], [None]), (["all"], ["all"]), (["all", "some"], ["all", "some"])])
+def test_what_has_no_rule_of_counting_votes_stands_with_each_or_alone(
+    rules: list[str], parts: list[str | None]
+) -> None:
+    rows = frame(({"partition": "test", "vote_rule": rule} for rule in (None, *rules)), ANALYSES)
+
+    found = list(vote_rule_parts(rows))
+
+    assert [rule for _, rule, _ in found] == parts
+    assert all(part.height == 1 + (rule is not None) for _, rule, part in found)

@@ -31,6 +31,9 @@ from voxemo.reports import figures, transfer
 from voxemo.reports.tables import csv_text, latex_table, markdown_table
 from voxemo.reports.transfer import TransferCell
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("hostile")
+
 TAGS = frozenset(
     {
         "h1",

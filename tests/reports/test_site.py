@@ -24,12 +24,16 @@ from voxemo.reports.site.evidence import read_evidence
 from voxemo.reports.site.index import index_page
 from voxemo.reports.site.model import model_page
 from voxemo.reports.site.parts import MARKS, Cell, Page, Row, Section, Table, page_name
+from voxemo.reports.site.ranks import tied_on
 from voxemo.reports.site.render import address, render
 from voxemo.reports.site.run import run_page
 from voxemo.reports.site.standings import Standing, standings, training_data
 from voxemo.reports.site.transfer import NO_BASE, pairs_by_base, transfer_page, transfer_run
 from voxemo.steps.plan import PlanOptions
 from voxemo.store.layout import RunPaths, Workspace
+
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("site")
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +197,20 @@ def test_published_columns_are_marked_and_stand_apart(index: Page) -> None:
     assert len(published) == 8
     assert all(head.group.startswith("published: ") for head in published)
     assert [head.text for head in published[:2]] == ["UA %", "difference"]
+
+
+def test_each_board_has_one_best_row_and_marks_what_cannot_be_told_apart_from_it(finished: list[FinishedRun]) -> None:
+    made = boards(finished)
+    for board in made:
+        tied = tied_on(board, finished)
+        shown = {(entry.run_id, entry.system) for entry in board.entries if entry.kind == "run"}
+
+        assert list(tied.values()).count("best") == 1
+        assert set(tied) <= shown
+    # Half of the hostile model's answers cannot be read, so it is told apart from the other one.
+    hard = next(board for board in made if {"hostile", "scripted"} <= {entry.model for entry in board.entries})
+    marked = set(tied_on(hard, finished))
+    assert not any("hostile" in run_id for run_id, _ in marked)
 
 
 def test_a_model_whose_training_data_holds_the_corpus_is_marked(index: Page) -> None:

@@ -47,7 +47,7 @@ def test_quantiles_are_those_of_scipy(p: float, degrees: int) -> None:
 @pytest.mark.parametrize("n_units", [12, 40, 400])
 def test_the_detectable_difference_is_found_in_the_share_of_tests_that_it_names(n_units: int) -> None:
     error = 1 / np.sqrt(n_units)
-    shift = detectable_difference(error, n_units=n_units)
+    shift = detectable_difference(error, degrees=n_units - 1)
 
     # Differences of speakers, drawn 4,000 times with that true mean.
     samples = np.random.default_rng(1).normal(shift, 1.0, size=(4000, n_units))
@@ -57,5 +57,5 @@ def test_the_detectable_difference_is_found_in_the_share_of_tests_that_it_names(
 
 
 def test_degrees_of_a_mean_lie_between_those_of_its_least_certain_part_and_of_all() -> None:
-    assert joint_degrees([0.1, 0.3], [20, 10]) == pytest.approx((0.01 + 0.09) ** 2 / (0.0001 / 19 + 0.0081 / 9))
-    assert joint_degrees([0.0, 0.0], [20, 10]) == 9
+    assert joint_degrees([0.1, 0.3], [20, 10]) == pytest.approx((0.01 + 0.09) ** 2 / (0.0001 / 20 + 0.0081 / 10))
+    assert joint_degrees([0.0, 0.0], [20, 10]) == 10

@@ -24,12 +24,15 @@ from voxemo.steps import verify as verifying
 from voxemo.steps.bundle import bundle_files, bundle_run, shared_command, speaker_codes, texts_withheld, without_paths
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
-from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.steps.plan import PlanOptions, deafened_plan, plan_run
 from voxemo.steps.score import score_run
 from voxemo.steps.verify import Finding, VerifyResult, verify_bundle, verify_files
 from voxemo.store import bundles
 from voxemo.store.files import read_json, write_json
 from voxemo.store.layout import RunPaths, Workspace
+
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("bundle")
 
 RESAMPLES = 20
 HEARD = "quokka marmalade zeppelin"
@@ -476,6 +479,11 @@ def _utterances(rows: list[dict[str, Any]]) -> Iterator[str]:
         ),
         ("responses.jsonl", rewrite_answer, "predictions_differ"),
         ("responses.jsonl", reweigh, "predictions_differ"),
+        (
+            "responses.jsonl",
+            lambda rows: [{**row, "label_logprobs": row["label_logprobs"] or [0.5]} for row in rows],
+            "responses_likelihood",
+        ),
         ("responses.jsonl", lambda rows: rows[1:], "responses"),
         ("responses.jsonl", lambda rows: [*rows, rows[0]], "responses_twice"),
         ("responses.jsonl", lambda rows: [{**row, "text": None} for row in rows], "texts_missing"),
@@ -510,6 +518,12 @@ def test_a_forgery_with_a_mended_index_is_found(
         ("manifest.json", lambda m: m["model_cards"]["all"].update(name="A better model"), "plan_changed"),
         ("manifest.json", lambda m: m["counts"].update({"strict.failed": 0}), "counts"),
         ("manifest.json", lambda m: m.update(n_requests=3), "counts"),
+        ("manifest.json", lambda m: m.update(training_overlap="nothing to worry about"), "manifest_field"),
+        ("manifest.json", lambda m: m.update(audio_handling="as it comes"), "manifest_field"),
+        ("manifest.json", lambda m: m.update(protocol="sft"), "manifest_field"),
+        ("manifest.json", lambda m: m.update(deviations=[]), "deviation_hidden"),
+        ("manifest.json", lambda m: m.update(partial=None), "partial_hidden"),
+        ("manifest.json", lambda m: m.update(audio_condition="noise"), "plan_audio"),
         ("manifest.json", lambda m: m.update(run_id="toy.better.zero-shot.00000000"), "run_id"),
         ("manifest.json", lambda m: m.update(label_names=["angry", "angry"]), "label_set"),
         ("manifest.json", lambda m: m.update(surprise=1), "unreadable"),
@@ -539,6 +553,36 @@ def test_what_differs_is_named_row_by_row_with_both_numbers(small: dict[str, byt
     assert (one.metric, one.column) == ("unweighted_accuracy", "value")
     assert one.size == pytest.approx(0.01)
     assert result.n_scores_hold == result.n_scores - 1
+
+
+def test_a_row_that_is_about_something_else_does_not_hold(small: dict[str, bytes]) -> None:
+    result = verify_files("run", redocumented(small, "manifest.json", lambda m: m.update(run_id="toy.x.y.00000000")))
+
+    assert result.n_scores_hold == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"audio_condition": "silence"}, {"label_source": "perceived"}, {"variants": ("direct",)}]
+)
+def test_a_run_that_says_how_it_deviates_holds(
+    toy_workspace: Workspace, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    made = scored(toy_workspace, tmp_path, folds=("1",), limit=4, **options)
+
+    result = verify_files("run", bundle_files(toy_workspace, made, resamples=RESAMPLES)[0])
+
+    assert result.holds
+    assert "deviation" in notes(result)
+
+
+def test_a_run_without_sound_may_ask_the_hard_prompts_alone(toy_workspace: Workspace, tmp_path: Path) -> None:
+    heard = plan_run(toy_workspace, tmp_path, corpus="toy", model="scripted", options=PlanOptions(limit=4))
+    deaf = deafened_plan(heard, "silence")
+    infer_run(toy_workspace, deaf, make_backend=lambda card, generation, **given: Writing())
+    parse_run(deaf)
+    score_run(toy_workspace, deaf, resamples=RESAMPLES)
+
+    assert verify_files("run", bundle_files(toy_workspace, deaf, resamples=RESAMPLES)[0]).holds
 
 
 def test_an_index_that_claims_other_resamples_or_policies_is_found(small: dict[str, bytes]) -> None:

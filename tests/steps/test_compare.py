@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from toy import answered, make, planned, toy_answer
 from voxemo.backends.base import Question
@@ -14,7 +16,7 @@ from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError, UnknownName
 from voxemo.scoring.multiplicity import holm
 from voxemo.steps import compare as comparing
-from voxemo.steps.comparable import RULES, manifest_differences
+from voxemo.steps.comparable import RULES, manifest_differences, shown_beside
 from voxemo.steps.compare import CompareResult, compare_runs, compare_sets, rank_runs
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
@@ -128,6 +130,17 @@ def test_a_difference_is_weighed_by_what_it_does_to_scores(
     (one,) = manifest_differences(manifest, manifest.model_copy(update=changed))
 
     assert (one.field, one.weight) == (field, weight)
+
+
+@given(same=st.text(), a=st.text(), b=st.text())
+def test_two_values_never_look_alike_where_they_are_cut(same: str, a: str, b: str) -> None:
+    left, right = same + a, same + b
+    assume(left != right)
+
+    shown = shown_beside(left, right)
+
+    assert shown[0] != shown[1]
+    assert max(map(len, shown)) <= 81
 
 
 def test_prompts_that_only_one_run_asked_do_not_count_but_other_texts_of_one_name_do(workspace: Workspace) -> None:

@@ -25,6 +25,9 @@ from voxemo.training.loop import Pace
 from voxemo.training.lora import LoraRecipe
 from voxemo.training.state import Epoch
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("mixture")
+
 RECIPE = LoraRecipe(rank=2, alpha=4, learning_rate=1e-2, n_epochs=2, batch_size=8)
 
 

@@ -6,11 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from site_world import HOSTILE_NAME, HOSTILE_TEXT, toy_runs
 from voxemo.reports.site.build import build_site
 from voxemo.store.layout import Workspace
+
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("web-site")
 
 HARD_ALL = "section[aria-labelledby=hard-all] table"
 PHONE = {"width": 390, "height": 844}
@@ -86,11 +89,14 @@ def test_a_page_without_scripts_shows_every_row(browser: Browser, site: Path) ->
 
 def test_a_click_sorts_numbers_from_the_largest_and_a_second_one_from_the_smallest(page: Page, site: Path) -> None:
     opened(page, site)
-    head = page.locator(f"{HARD_ALL} thead tr:last-child th").nth(4).locator(".dt-column-order")
+    head = page.locator(f"{HARD_ALL} thead tr:last-child th").nth(4)
 
-    head.click()
+    # A table sorts after the click has ended.
+    head.locator(".dt-column-order").click()
+    expect(head).to_have_attribute("aria-sort", "descending")
     falling = column(page, HARD_ALL, 5)
-    head.click()
+    head.locator(".dt-column-order").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
     rising = column(page, HARD_ALL, 5)
 
     numbers = [float(text.split()[0]) for text in falling]
@@ -106,7 +112,7 @@ def test_the_enter_key_sorts_and_says_so_to_screen_readers(page: Page, site: Pat
     head.locator(".dt-column-order").focus()
     page.keyboard.press("Enter")
 
-    assert head.get_attribute("aria-sort") == "descending"
+    expect(head).to_have_attribute("aria-sort", "descending")
     numbers = [float(text.split()[0]) for text in column(page, HARD_ALL, 5)]
     assert numbers == sorted(numbers, reverse=True)
 
@@ -116,6 +122,7 @@ def test_the_search_of_a_table_leaves_matching_rows(page: Page, site: Path) -> N
 
     page.locator("section[aria-labelledby=hard-all] input[type=search]").fill("hostile")
 
+    expect(page.locator(f"{HARD_ALL} tbody tr")).to_have_count(1)
     assert column(page, HARD_ALL, 2) == ["hostile"]
 
 
@@ -147,14 +154,15 @@ def test_filters_work_by_keyboard_and_are_taken_back_by_one_button(page: Page, s
 
     page.locator("select[name=how]").focus()
     page.keyboard.press("ArrowDown")
+    expect(page.locator("form.filters output")).not_to_have_text("")
     some = page.locator(f"{HARD_ALL} tbody tr").count()
     said = page.locator("form.filters output").inner_text()
     page.get_by_role("button", name="Show all").focus()
     page.keyboard.press("Enter")
 
+    expect(page.locator(f"{HARD_ALL} tbody tr")).to_have_count(every)
     assert 0 < some < every
     assert said.endswith("rows left")
-    assert page.locator(f"{HARD_ALL} tbody tr").count() == every
 
 
 def test_a_filter_on_training_data_empties_the_cells_of_other_models(page: Page, site: Path) -> None:

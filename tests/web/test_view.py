@@ -9,6 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 from viewing import HOSTILE_ANSWER, Served, clip_file, names_of, served
 from voxemo.store.layout import Workspace
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("web-view")
+
 
 @pytest.fixture(scope="module")
 def listening(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:

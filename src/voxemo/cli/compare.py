@@ -139,14 +139,15 @@ _NUMBER = re.compile(r"-?[0-9.]+")
 
 def fact_lines(pairs: "Iterable[PairFacts]") -> list[str]:
     """What differs between the runs and what that means, in a line each; harmless fields by their names alone."""
-    from voxemo.steps.comparable import shortened
+    from voxemo.steps.comparable import shown_beside
 
     lines = []
     for pair in pairs:
         lines += [f"A: {pair.run_a}", f"B: {pair.run_b}"]
         for one in pair.differences:
             if one.weight != "harmless":
-                lines.append(f"  {one.weight}: {one.field}: {shortened(one.a)} | {shortened(one.b)}")
+                a, b = shown_beside(one.a, one.b)
+                lines.append(f"  {one.weight}: {one.field}: {a} | {b}")
                 lines.append(f"    {one.why}")
         harmless = ", ".join(one.field for one in pair.differences if one.weight == "harmless")
         lines.append(f"  harmless: {harmless or 'nothing'}")

@@ -69,11 +69,11 @@ def write_site(
     folders: Sequence[Path],
     html: Path,
     *,
-    reading: str,
-    policy: str | None,
-    partial: bool,
-    published: bool,
-    quiet: bool,
+    reading: str = "strict",
+    policy: str | None = None,
+    partial: bool = False,
+    published: bool = True,
+    quiet: bool = False,
 ) -> "Site":
     """Write the web site of run folders, with a progress bar."""
     from voxemo.reports.site.build import SiteOptions, build_site

@@ -96,6 +96,11 @@ def resample_totals(statistics: FloatArray, *, resamples: int, rng: np.random.Ge
     return totals
 
 
+def weight_shape(n_units: int) -> float:
+    """Shape of the gamma distribution that the weights of so many units are drawn from."""
+    return 1.0 if n_units >= _MANY_UNITS else max(1 - 2 / n_units, _LEAST_SHAPE)
+
+
 def resample_weights(
     n_alike: IntArray, *, resamples: int, rng: np.random.Generator
 ) -> Iterator[tuple[slice, FloatArray]]:
@@ -112,7 +117,7 @@ def resample_weights(
     n_units = int(n_alike.sum())
     if not n_units:
         return
-    shape = 1.0 if n_units >= _MANY_UNITS else max(1 - 2 / n_units, _LEAST_SHAPE)
+    shape = weight_shape(n_units)
     block = max(1, _BLOCK_CELLS // len(n_alike))
     for start in range(0, resamples, block):
         # A sum of k gamma variables of one shape is a gamma variable of k times that shape: one draw for k alike units.

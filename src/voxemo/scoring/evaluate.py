@@ -10,7 +10,7 @@ from voxemo.core.types import FailurePolicy
 from voxemo.scoring.arrays import FloatArray, IntArray, mean_of_defined
 from voxemo.scoring.bootstrap import Units, percentile_interval, resample_totals, resampling_units
 from voxemo.scoring.folds import AnyFold, AnyHardFold, HardFold, HardReference, SoftFold
-from voxemo.scoring.significance import difference_p
+from voxemo.scoring.significance import Precision, difference_p, precision, standard_error
 from voxemo.scoring.table import HARD_KINDS, METRICS, SOFT_KINDS, Metric
 from voxemo.scoring.totals import Key, Scorer, hard_scorer, soft_scorer
 
@@ -70,7 +70,9 @@ class Difference:
     n_units: int
     """Units that either was tested on."""
     standard_error: float | None
-    """Standard deviation of the resampled differences."""
+    """Of the difference (``significance.standard_error``)."""
+    degrees: float | None
+    """Degrees of freedom that ``p`` rests on; fewer than units where a few hold most utterances."""
     p: float | None
     """Two-sided p-value of this difference alone (``significance.difference_p``)."""
 
@@ -87,6 +89,8 @@ class SideBySide:
     """As in ``Difference``."""
     n_units: int
     """Units that any of them was tested on."""
+    precision: Precision
+    """Of these units."""
     n_shared_units: int
     """Units that all of them were tested on."""
 
@@ -380,13 +384,13 @@ def difference_of(together: SideBySide, a: int, b: int, *, level: float = 0.95) 
     """Difference of two of several systems; arguments are their numbers, and the coverage of the interval."""
     value_a, value_b = together.values[a], together.values[b]
     value = _number(value_a - value_b)
-    ci_unit, low, high, error, p = None, None, None, None, None
+    ci_unit, low, high, error, degrees, p = None, None, None, None, None, None
     if value is not None and together.n_units > 1:
         apart = together.draws[:, a] - together.draws[:, b]
         ci_unit = together.ci_unit
         low, high = _interval(value, apart, level=level)
-        error = _number(np.std(apart))
-        p = _number(difference_p(apart, value=value, n_units=together.n_units))
+        error, degrees = standard_error(apart, together.precision), together.precision.degrees
+        p = _number(difference_p(apart, value=value, precision=together.precision))
     return Difference(
         value_a=_number(value_a),
         value_b=_number(value_b),
@@ -397,6 +401,7 @@ def difference_of(together: SideBySide, a: int, b: int, *, level: float = 0.95) 
         n_shared_units=together.n_shared_units,
         n_units=together.n_units,
         standard_error=error,
+        degrees=degrees,
         p=p,
     )
 
@@ -456,6 +461,7 @@ def side_by_side(
         draws=np.stack([one(of, policy)[key] for one, of in zip(read, drawn, strict=True)], axis=1),
         ci_unit=f"{units.kind}{how}",
         n_units=units.n_units,
+        precision=precision(np.bincount(units.codes, minlength=units.n_units)),
         n_shared_units=int((tested_by == len(systems)).sum()),
     )
 

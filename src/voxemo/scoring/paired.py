@@ -13,7 +13,7 @@ from voxemo.scoring.arrays import FloatArray, IntArray, ratio
 from voxemo.scoring.bootstrap import percentile_interval, resample_weights
 from voxemo.scoring.hard import Margins
 from voxemo.scoring.multiplicity import holm
-from voxemo.scoring.significance import difference_p
+from voxemo.scoring.significance import Precision, difference_p, precision
 from voxemo.scoring.table import METRICS
 
 PAIRED_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "confusion")
@@ -72,6 +72,8 @@ class PairedScores:
     draws: FloatArray
     """Shape (resamples, n_systems)."""
     n_units: int
+    precision: Precision
+    """Of the units."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +105,13 @@ def paired_scores(
     whole, drawn = (
         _margins(totals, counts) for totals in _totals(counts.parts, counts.n_units, resamples=resamples, seed=seed)
     )
+    sizes = counts.truths[:, counts.truth_of].sum(axis=(1, 2))
     return {
         name: PairedScores(
-            values=METRICS[name].compute(whole), draws=METRICS[name].compute(drawn), n_units=counts.n_units
+            values=METRICS[name].compute(whole),
+            draws=METRICS[name].compute(drawn),
+            n_units=counts.n_units,
+            precision=precision(sizes),
         )
         for name in metrics
     }
@@ -122,7 +128,9 @@ def paired_means(sums: SystemSums, *, resamples: int = 1000, seed: int | Sequenc
         seed: of the bootstrap; same inputs, same bytes.
     """
     whole, drawn = _totals((sums.sums, sums.n), sums.n_units, resamples=resamples, seed=seed)
-    return PairedScores(values=ratio(*whole), draws=ratio(*drawn), n_units=sums.n_units)
+    return PairedScores(
+        values=ratio(*whole), draws=ratio(*drawn), n_units=sums.n_units, precision=precision(sums.n.sum(axis=1))
+    )
 
 
 def _totals(
@@ -180,6 +188,6 @@ def _differences(scores: PairedScores, against: int, level: float) -> Iterator[P
             continue
         value = float(own - scores.values[against])
         draws = scores.draws[:, system] - scores.draws[:, against]
-        p = difference_p(draws, value=value, n_units=scores.n_units)
+        p = difference_p(draws, value=value, precision=scores.precision) if scores.n_units > 1 else np.nan
         low, high = (np.nan, np.nan) if np.isnan(p) else percentile_interval(draws, value=value, level=level)
         yield PairedDifference(system=system, value=value, ci_low=low, ci_high=high, p=p, p_holm=np.nan)

@@ -19,7 +19,7 @@ from voxemo.core.errors import RunError
 from voxemo.core.ids import canonical_json
 from voxemo.core.types import FAILURE_POLICIES, REFERENCE, FailurePolicy, Response
 from voxemo.scoring.table import SCORER_VERSION
-from voxemo.steps.plan import check_plan
+from voxemo.steps.plan import check_plan, implied_deviations
 from voxemo.steps.score import load_scored
 from voxemo.steps.truth import Truth
 from voxemo.steps.verify import SCORED_WITH, verify_files
@@ -263,7 +263,9 @@ def _unquoted(value: Any, *, quoting: bool) -> Any:
 def _shared_manifest(manifest: RunManifest) -> RunManifest:
     """The manifest without places of a machine. Cards and prompts are hashed and stay: plans never put a path there."""
     command = None if manifest.command is None else shared_command(manifest.command)
-    deviations = tuple(map(without_paths, manifest.deviations))
+    # Made of names alone, and to be found again as they are by whoever verifies.
+    implied = implied_deviations(manifest)
+    deviations = tuple(one if one in implied else without_paths(one) for one in manifest.deviations)
     return manifest.model_copy(update={"command": command, "deviations": deviations})
 
 

@@ -12,6 +12,7 @@ Weight = Literal["breaks", "weakens", "harmless"]
 ``harmless``: it is what is compared, follows from another field, or cannot change a score."""
 
 _SHOWN = 80
+_BEFORE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ RULES: Mapping[str, _Rule] = {
     "audio_handling": _Rule("weakens", "the clips are prepared otherwise before the model hears them"),
     "parser_version": _Rule("weakens", "answers are read by other rules: run `voxemo parse` on both"),
     "label_table": _Rule("weakens", "other words are read as labels: run `voxemo parse` on both"),
-    "training_overlap": _Rule("weakens", "one of the models may have heard the test clips in training"),
+    "training_overlap": _Rule("weakens", "they may have heard different parts of this corpus in training"),
     "model_cards": _Rule("harmless", "the model is what is compared", _models),
     "protocol": _Rule("harmless", "how the model met the corpus is what is compared"),
     "deviations": _Rule("harmless", "said in words what other fields say"),
@@ -132,6 +133,22 @@ def _value(field: str, rule: _Rule, own: RunManifest, other: RunManifest) -> str
     return json.dumps(own.model_dump(mode="json", include={field})[field], sort_keys=True, ensure_ascii=False)
 
 
-def shortened(text: str) -> str:
-    """A value for a line of text, cut where it is long."""
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+def shown_beside(a: str, b: str) -> tuple[str, str]:
+    """Two different values for one line of text: what is long is cut, and begins where it begins to differ.
+
+    >>> shown_beside("greedy", "sampled")
+    ('greedy', 'sampled')
+    >>> shown_beside(f"{'same ' * 30}left", f"{'same ' * 30}right")
+    ('…same same left', '…same same right')
+    """
+    start = 0
+    if max(len(a), len(b)) >= _SHOWN:
+        # Some words before the difference, so that a reader sees where in the text it is.
+        pairs = enumerate(zip(a, b, strict=False))
+        start = max(0, next((i for i, (x, y) in pairs if x != y), min(len(a), len(b))) - _BEFORE)
+    return _cut(a, start), _cut(b, start)
+
+
+def _cut(text: str, start: int) -> str:
+    kept = text[start : start + _SHOWN - 1]
+    return f"{'…' if start else ''}{kept}{'…' if start + len(kept) < len(text) else ''}"

@@ -18,7 +18,7 @@ from voxemo.scoring.evaluate import Difference, SideBySide, difference_of, side_
 from voxemo.scoring.folds import HardFold, SoftFold
 from voxemo.scoring.multiplicity import holm
 from voxemo.scoring.ranks import rank_intervals
-from voxemo.scoring.significance import detectable_difference, difference_p, joint_degrees
+from voxemo.scoring.significance import detectable_difference, joint_degrees, ratio_p
 from voxemo.scoring.table import HARD_KINDS, Metric
 from voxemo.steps.comparable import ManifestDifference, manifest_differences
 from voxemo.steps.score import ScoredTable, hard_systems, load_scored, metrics, soft_systems
@@ -434,9 +434,9 @@ def _compared(
 
 
 def _detectable(difference: Difference) -> float | None:
-    if difference.standard_error is None or difference.n_units < 2:
+    if difference.standard_error is None or difference.degrees is None:
         return None
-    return detectable_difference(difference.standard_error, n_units=difference.n_units, alpha=ALPHA, power=POWER)
+    return detectable_difference(difference.standard_error, degrees=difference.degrees, alpha=ALPHA, power=POWER)
 
 
 def _adjusted(rows: Sequence[Comparison]) -> list[Comparison]:
@@ -472,11 +472,10 @@ def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> Mean
         float(np.mean([getattr(one, name) for one in differences])) for name in ("value_a", "value_b", "value")
     )
     errors = [one.standard_error or 0.0 for one in differences]
-    degrees = joint_degrees(errors, [one.n_units for one in differences])
+    degrees = joint_degrees(errors, [one.degrees or 1.0 for one in differences])
     # Corpora share no speaker, so that their variances add up.
     error = float(np.sqrt(np.sum(np.square(errors)))) / len(errors)
     low, high = percentile_interval(draws, value=value, level=1 - ALPHA)
-    p = difference_p(draws, value=value, n_units=int(degrees) + 1)
     difference = Difference(
         value_a=value_a,
         value_b=value_b,
@@ -487,7 +486,8 @@ def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> Mean
         n_shared_units=sum(one.n_shared_units for one in differences),
         n_units=sum(one.n_units for one in differences),
         standard_error=error,
-        p=p,
+        degrees=degrees,
+        p=ratio_p(value, error, int(degrees)),
     )
     return MeanDifference(
         system_id=system[0],
@@ -496,7 +496,7 @@ def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> Mean
         n_parts=len(rows),
         difference=difference,
         p_holm=None,
-        detectable=detectable_difference(error, n_units=degrees + 1, alpha=ALPHA, power=POWER),
+        detectable=detectable_difference(error, degrees=degrees, alpha=ALPHA, power=POWER),
     )
 
 

@@ -238,7 +238,7 @@ def _manifest(
     card = next(iter(cards.values()))
     commit, dirty = git_state()
     folds = tuple(table["fold_id"].unique(maintain_order=True))
-    protocol = training_kind(card, corpus.corpus_id).replace("_", "-")
+    protocol = _protocol(card, corpus)
     facts = SplitFacts(
         split_id=split.split_id,
         policy=split.policy,
@@ -285,7 +285,7 @@ def _manifest(
         prompts=tuple(prompts),
         label_names=label_names,
         label_source=label_source,
-        vote_rule=corpus.perception.default_vote_rule if corpus.perception else None,
+        vote_rule=_vote_rule(corpus),
         generation=asdict(options.generation),
         audio_condition=options.audio_condition,
         audio_handling=_audio_handling(card),
@@ -599,20 +599,44 @@ def _deviations(
         theirs = f"the paper's set of {len(prepared.benchmark)} utterances"
         found.append(f"{theirs} instead of the benchmark's{'' if ours is None else f' {ours}'}")
     found += [f"audio: {text}" for text in prepared.report.get("converted_audio", ())]
-    standard = asdict(Generation())
-    changed = {name: value for name, value in asdict(options.generation).items() if value != standard[name]}
-    if changed:
-        found.append("decoding differs from the protocol: " + ", ".join(f"{k} = {v}" for k, v in changed.items()))
+    found += _changed_decoding(asdict(options.generation))
     labels = planned_labels(corpus, options)
-    if labels != corpus.labels.names:
-        found.append(f"asked about {len(labels)} of {len(corpus.labels.names)} labels ({', '.join(labels)})")
-    standard_prompts = _render(corpus, default_variants(model), default_forms(corpus, model), labels)
-    if {p.prompt_sha256 for p in prompts} != {p.prompt_sha256 for p in standard_prompts}:
-        found.append("prompts asked: " + ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts))
-    if split.split_id != "protocol":
-        found.append(f"split {split.split_id!r} instead of the protocol's")
-    if options.audio_condition != "clean":
-        found.append(_heard_instead(options.audio_condition))
+    found += _fewer_labels(corpus, labels)
+    found += _other_prompts(corpus, model, prompts, labels)
+    found += _other_judgement(corpus, model, split.split_id, options.audio_condition, label_source)
+    return tuple(found)
+
+
+def _changed_decoding(generation: Mapping[str, Any]) -> list[str]:
+    standard = asdict(Generation())
+    changed = {name: value for name, value in generation.items() if value != standard.get(name)}
+    listed = ", ".join(f"{name} = {value}" for name, value in changed.items())
+    return [f"decoding differs from the protocol: {listed}"] if changed else []
+
+
+def _fewer_labels(corpus: CorpusCard, labels: tuple[str, ...]) -> list[str]:
+    if labels == corpus.labels.names:
+        return []
+    return [f"asked about {len(labels)} of {len(corpus.labels.names)} labels ({', '.join(labels)})"]
+
+
+def _other_prompts(
+    corpus: CorpusCard, model: ModelCard, prompts: Sequence[PromptText], labels: tuple[str, ...]
+) -> list[str]:
+    standard = _render(corpus, default_variants(model), default_forms(corpus, model), labels)
+    if {p.prompt_sha256 for p in prompts} == {p.prompt_sha256 for p in standard}:
+        return []
+    return ["prompts asked: " + ", ".join(f"{prompt.variant_id} ({prompt.form})" for prompt in prompts)]
+
+
+def _other_judgement(
+    corpus: CorpusCard, model: ModelCard, split_id: str, audio_condition: AudioCondition, label_source: str
+) -> list[str]:
+    found = []
+    if split_id != "protocol":
+        found.append(f"split {split_id!r} instead of the protocol's")
+    if audio_condition != "clean":
+        found.append(_heard_instead(audio_condition))
     if label_source != corpus.gold:
         found.append(f"scored against {label_source} labels; the protocol takes {corpus.gold}")
     taught = _taught_sources(model) - {label_source}
@@ -621,4 +645,37 @@ def _deviations(
     if model.training is not None and model.training.kind == "sft":
         differing = differences_from_paper(model.training.recipe)
         found += [f"fine-tuning: {', '.join(differing)}"] if differing else []
-    return tuple(found)
+    return found
+
+
+def implied_deviations(manifest: RunManifest) -> tuple[str, ...]:
+    """Deviations from the protocol that follow from a manifest's other fields, in the words that `plan_run` writes.
+
+    What only the prepared corpus tells, such as converted audio, is not among them. A run that does not hear the clips
+    asks the hard prompts alone by design, so its prompts imply nothing.
+    """
+    corpus, model, labels = manifest.corpus_card, next(iter(manifest.model_cards.values())), manifest.label_names
+    found = _changed_decoding(manifest.generation) + _fewer_labels(corpus, labels)
+    if manifest.audio_condition == "clean":
+        found += _other_prompts(corpus, model, manifest.prompts, labels)
+    split_id, condition = manifest.split.split_id, manifest.audio_condition
+    return (*found, *_other_judgement(corpus, model, split_id, condition, manifest.label_source))
+
+
+def implied_fields(manifest: RunManifest) -> dict[str, str | None]:
+    """Fields of a manifest that follow from its cards, as `plan_run` fills them."""
+    corpus, model = manifest.corpus_card, next(iter(manifest.model_cards.values()))
+    return {
+        "protocol": _protocol(model, corpus),
+        "vote_rule": _vote_rule(corpus),
+        "audio_handling": _audio_handling(model),
+        "training_overlap": training_overlap(model, corpus),
+    }
+
+
+def _protocol(model: ModelCard, corpus: CorpusCard) -> str:
+    return training_kind(model, corpus.corpus_id).replace("_", "-")
+
+
+def _vote_rule(corpus: CorpusCard) -> str | None:
+    return corpus.perception.default_vote_rule if corpus.perception else None

@@ -22,7 +22,7 @@ from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.scoring.table import SCORER_VERSION
 from voxemo.splits.checks import is_test_partition
 from voxemo.steps.parse import READINGS, prediction_rows
-from voxemo.steps.plan import label_table_version, plan_changes, request_id
+from voxemo.steps.plan import implied_deviations, implied_fields, label_table_version, plan_changes, request_id
 from voxemo.steps.score import score_table, scored_table
 from voxemo.steps.truth import Truth
 from voxemo.store.bundles import (
@@ -175,6 +175,7 @@ def verify_files(bundle: str, files: Mapping[str, bytes]) -> VerifyResult:
         misfits = list(_misfits(content))
         findings += misfits
         if not misfits:
+            findings += _implied(content.manifest)
             n_read, of_texts = _read_again(content)
             findings += of_texts
             n_hold, differences, of_scores = _scored_again(content)
@@ -333,6 +334,19 @@ def _planned(content: _Contents) -> Iterator[Finding]:
         yield _note("other_versions", INDEX, f"scored with {', '.join(others)}")
 
 
+def _implied(manifest: RunManifest) -> Iterator[Finding]:
+    """The manifest says what follows from its cards and settings, and hides no deviation that does."""
+    for name, value in implied_fields(manifest).items():
+        if (stated := getattr(manifest, name)) != value:
+            yield _wrong("manifest_field", MANIFEST, f"{name} is {stated!r}; from the cards follows {value!r}")
+    for deviation in implied_deviations(manifest):
+        if deviation not in manifest.deviations:
+            yield _wrong("deviation_hidden", MANIFEST, f"differs from the standard protocol unsaid: {deviation}")
+    whole = manifest.corpus_complete and len(manifest.split.folds) == manifest.split.n_folds
+    if manifest.partial is None and not whole:
+        yield _wrong("partial_hidden", MANIFEST, "folds or part of the corpus are left out, and it does not say so")
+
+
 def _counts(content: _Contents) -> dict[str, int]:
     """What `parse` counts of requests and predictions."""
     predictions = content.predictions
@@ -383,6 +397,10 @@ def _plan_misfits(content: _Contents) -> Iterator[Finding]:
         yield _wrong("plan_twice", PLAN, "one request id stands for different questions")
     if set(plan["fold_id"]) != set(manifest.split.folds) or set(plan["partition"]) != set(manifest.split.partitions):
         yield _wrong("plan_folds", PLAN, "folds or test parts are not those of the manifest")
+    if set(plan["audio_condition"]) != {manifest.audio_condition}:
+        yield _wrong(
+            "plan_audio", PLAN, f"requests hear something else than the manifest says ({manifest.audio_condition})"
+        )
     if not all(map(is_test_partition, set(plan["partition"]))):
         yield _wrong("plan_folds", PLAN, "parts are asked that are no test parts")
     prompts = {(prompt.variant_id, prompt.form, prompt.prompt_sha256) for prompt in manifest.prompts}
@@ -460,8 +478,12 @@ def _response_misfits(content: _Contents) -> Iterator[Finding]:
         yield _wrong("texts_left", RESPONSES, "texts are in a bundle that says they are left out")
     if not {row["finish"] for row in content.responses} <= set(get_args(get_type_hints(Response)["finish"])):
         yield _wrong("responses_finish", RESPONSES, "answers end in a way that no answer ends")
+    weighing = set(content.plan.filter(pl.col("form") == "likelihood")["request_id"])
     for row in content.responses:
         weighed, silent = row["label_logprobs"], row["silent_logprobs"]
+        if row["request_id"] not in weighing and (weighed is not None or silent is not None):
+            yield _wrong("responses_likelihood", RESPONSES, "likelihoods are there of requests that ask for a text")
+            return
         gaps = None in (weighed or ()) or None in (silent or ())
         if gaps or (silent is not None and len(silent) != len(weighed or ())):
             yield _wrong("responses_likelihood", RESPONSES, "likelihoods are there of some labels alone")
@@ -637,8 +659,8 @@ def _scored_again(content: _Contents) -> tuple[int, tuple[RowDifference, ...], l
     ):
         if not _same_table(stated, computed, schema):
             findings.append(_wrong(f"{file.partition('.')[0]}_differ", file, f"{what} do not come out as stated"))
-    n_added = len({tuple(getattr(one, name) for name in _SHOWN) for one in differences if one.only_here})
-    return content.scores.height - (len(rows) - n_added), differences, findings
+    n_apart = len({tuple(getattr(one, name) for name in _SHOWN) for one in differences if not one.only_here})
+    return content.scores.height - n_apart, differences, findings
 
 
 _SHOWN = (

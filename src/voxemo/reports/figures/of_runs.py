@@ -88,7 +88,7 @@ def vote_rule_parts(rows: pl.DataFrame) -> Iterator[tuple[str, str | None, pl.Da
         own = rows.filter(pl.col("partition") == partition)
         rules = own["vote_rule"].drop_nulls().unique(maintain_order=True).to_list()
         for rule in rules or [None]:
-            yield partition, rule, own.filter(pl.col("vote_rule").is_null() | (pl.col("vote_rule") == rule))
+            yield partition, rule, own.filter(pl.col("vote_rule").is_null() | pl.col("vote_rule").eq_missing(rule))
 
 
 def _prompt_figures(

@@ -7,6 +7,7 @@ others. What the pages over all corpora need comes back as small values.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ class SiteOptions:
 
 
 DEFAULT = SiteOptions()
+
+
+def can_write_site() -> bool:
+    """Whether what the web report cannot do without is installed; figures are left out where matplotlib is not."""
+    return all(find_spec(package) is not None for package in ("itables", "jinja2"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,8 +58,7 @@ Tied: TypeAlias = Mapping[tuple[str, str], str]
 
 def marks_of(standing: Standing, entry: Entry, tied: Tied) -> tuple[str, ...]:
     """What must be known of a row of a board at a glance."""
-    key = (standing.run_id, entry.system)
-    marks = [tied[key]] if key in tied else []
+    marks = [*tied_mark(standing, entry, tied)]
     if standing.training_data in ("contains", "undisclosed"):
         marks.append(standing.training_data)
     if standing.partial:
@@ -67,6 +66,12 @@ def marks_of(standing: Standing, entry: Entry, tied: Tied) -> tuple[str, ...]:
     if "deviates" in standing.best.note:
         marks.append("deviates")
     return tuple(marks)
+
+
+def tied_mark(standing: Standing, entry: Entry | None, tied: Tied) -> tuple[str, ...]:
+    """Whether a row is the best of its board, or cannot be told apart from it."""
+    mark = None if entry is None else tied.get((standing.run_id, entry.system))
+    return () if mark is None else (mark,)
 
 
 SPEAKERS = {True: "yes", False: "no", None: "unknown"}

@@ -19,6 +19,7 @@ from voxemo.reports.site.cells import (
     plain_score,
     run_path,
     score,
+    tied_mark,
     value_of,
 )
 from voxemo.reports.site.parts import (
@@ -225,7 +226,8 @@ def _hard_table(standings: Sequence[Standing], tied: ByBoard) -> Table:
         ours = {metric: value_of(one.best, metric) for metric in metrics}
         return [
             *_scores(one, metrics, tied),
-            *(score(voted, metric) for metric in metrics),
+            score(voted, metrics[0], marks=tied_mark(one, voted, tied.get(one.place.board_id, {}))),
+            *(score(voted, metric) for metric in metrics[1:]),
             *_published_cells(metrics, ours, {m: _paper(one, m) for m in metrics}),
             *_published_cells(metrics, ours, {m: one.place.emobox.get(m) for m in metrics}),
         ]
@@ -250,8 +252,10 @@ def _soft_table(standings: Sequence[Standing], tied: ByBoard) -> Table:
         published = one.published.get((ENSEMBLE, "jsd"))
         return [
             *_scores(one, metrics, tied),
-            score(mean, "jsd"),
-            score(voted, "jsd"),
+            *(
+                score(entry, "jsd", marks=tied_mark(one, entry, tied.get(one.place.board_id, {})))
+                for entry in (mean, voted)
+            ),
             *_published_cells(("jsd",), {"jsd": value_of(one.best, "jsd")}, {"jsd": _paper(one, "jsd")}),
             *_published_cells(
                 ("jsd",), {"jsd": value_of(voted, "jsd")}, {"jsd": None if published is None else published[0]}
