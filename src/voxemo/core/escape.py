@@ -83,7 +83,7 @@ class Markdown(str):
 
 
 _AMPERSAND = re.compile(r"&(?=#?\w+;)")
-_BLOCK = re.compile(r"#{1,6}(?=\s|$)|>|[-+](?=\s.)|--|==")
+_BLOCK = re.compile(r"#{1,6}(?=\s|$)|>|[-+](?=\s|$)|--|==")
 """What begins a heading, a quotation, a list or a line, at the beginning of a text."""
 _NUMBERED = re.compile(r"^(\d{1,9})(?=[.)](?:\s|$))")
 _ALONE = re.compile(r"[\\`*|~$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|!(?=\[)")
