@@ -1,20 +1,26 @@
 """Text that tries to act: what a model may answer and what may stand on a card, and a run that is full of it."""
 
+import csv
+import io
 import json
+import re
 import shutil
 import unicodedata
 from dataclasses import dataclass, replace
+from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import soundfile
+from markdown_it import MarkdownIt
 
 from toy import make
 from voxemo.backends.base import Question
 from voxemo.catalog import lookup
-from voxemo.core.escape import ACTING
+from voxemo.core.escape import ACTING, FORMULA
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
@@ -56,6 +62,10 @@ HOSTILE = {
 ON_CARDS = {name: text for name, text in HOSTILE.items() if name not in ("long", "surrogate")}
 """What a card can hold: TOML and JSON files are UTF-8, and nobody reads a megabyte of a name."""
 NAME = " ".join(ON_CARDS.values())
+FORGED = "FINAL ROW"
+"""What begins a line in them that is none of ours."""
+FILE_NAME = f"<b>=1+1 \x1b[31m \u202etxt\n{FORGED}: 100 % [red] {{{{ 7*7 }}}} | $x_1$ \\input{{x}} \x7f\u2028"
+"""What a file or a folder may be called."""
 CORPUS_ID = "stranger"
 RESAMPLES = 10
 
@@ -99,15 +109,22 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> HostileWorld:
     return hostile_world(tmp_path_factory.mktemp("hostile"))
 
 
-def copied(world: HostileWorld, folder: Path) -> HostileWorld:
-    """The world once more, for tests that change it."""
+def forged(world: HostileWorld, folder: Path) -> HostileWorld:
+    """The world once more, for tests that change it; what voxemo itself says in the manifest is hostile too."""
+    folder = folder / FILE_NAME
     shutil.copytree(world.workspace.root, folder / "workspace")
     shutil.copytree(world.run, folder / "runs" / world.run.name)
-    return replace(world, workspace=Workspace(folder / "workspace"), run=folder / "runs" / world.run.name)
+    made = replace(world, workspace=Workspace(folder / "workspace"), run=folder / "runs" / world.run.name)
+    path = RunPaths(made.run).manifest
+    manifest = read_json(path)
+    manifest["split"] |= {"overlap": NAME}
+    write_json(path, manifest | {"deviations": list(ON_CARDS.values()), "training_overlap": NAME})
+    return made
 
 
 def hostile_world(folder: Path) -> HostileWorld:
     """A corpus whose card, files, codes, speakers and transcripts are hostile, and a run whose answers are too."""
+    folder = folder / FILE_NAME
     workspace = Workspace(folder / "workspace")
     card, audio = _hostile_corpus(folder / "corpus")
     prepare_corpus(workspace, str(card), audio)
@@ -120,11 +137,6 @@ def hostile_world(folder: Path) -> HostileWorld:
     infer_run(workspace, run, make_backend=make(hostile_answer))
     parse_run(run)
     score_run(workspace, run, resamples=RESAMPLES)
-    # What voxemo itself says there quotes names; as if all of it did.
-    path = RunPaths(run).manifest
-    manifest = read_json(path)
-    manifest["split"] |= {"overlap": NAME}
-    write_json(path, manifest | {"deviations": list(ON_CARDS.values()), "training_overlap": NAME})
     return HostileWorld(workspace, run, card, audio, model)
 
 
@@ -179,4 +191,81 @@ def _hostile_corpus(folder: Path) -> tuple[Path, Path]:
 
 def acting(text: str, *, keep: str = "\n") -> set[str]:
     """Characters of a text that would act on a terminal or turn its direction."""
-    return {one for one in text if one not in keep and unicodedata.category(one) in ACTING}
+    return {one for one in set(text) - set(keep) if unicodedata.category(one) in ACTING}
+
+
+class Page(HTMLParser):
+    """A page of HTML, taken apart."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.script = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep the element's name and its attributes."""
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        """Keep the text, and that of scripts apart."""
+        if self.cdata_elem == "script":
+            self.script += data
+        else:
+            self.text += data
+
+
+OWN = {"h1", "h2", "h3", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
+OWN |= {"strong", "pre", "code", "em", "hr", "br"}
+"""Elements that our Markdown makes."""
+OWN_ATTRIBUTES = (("style", "text-align:right"), ("class", "language-text"))
+
+
+def rendered(markdown: str) -> Page:
+    """A page of Markdown as it is shown, with the attributes that are not those of our tables and blocks."""
+    page = Page(MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough").render(markdown))
+    page.attributes = [one for one in page.attributes if one not in OWN_ATTRIBUTES]
+    return page
+
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
+
+
+_LEADS = re.compile(r"https?:|data:image/png;base64,|(?!\w+:)[^\s\x00-\x1f]*$", re.ASCII)
+
+
+def page_problems(html: str) -> list[str]:
+    """What stands on a page and on none of ours: scripts and handlers in it, elements of ours, links that run."""
+    page = Page(html)
+    found = [f"the element {tag}" for tag in ("b", "raw") if tag in page.tags]
+    found += [f"the script {page.script}"] if page.script.strip() else []
+    found += [f"the attribute {name}" for name, _ in page.attributes if not re.fullmatch(r"(?!on)[a-z][a-z:-]*", name)]
+    links = ("href", "src", "action", "formaction", "xlink:href")
+    return found + [
+        f"the link {value}" for name, value in page.attributes if name in links and not _LEADS.match(value or "")
+    ]
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is one number, such as -1.5 or 1e-07."""
+    return _NUMBER.fullmatch(cell) is not None
+
+
+def formulas(table: str) -> list[str]:
+    """Cells of a CSV file that a spreadsheet may compute."""
+    cells = [cell.lstrip() for row in csv.reader(io.StringIO(table)) for cell in row]
+    return [cell for cell in cells if len(cell) > 1 and cell.startswith(FORMULA) and not is_number(cell)]
+
+
+def acting_elements(svg: str) -> set[str]:
+    """Elements of a figure that run, lead elsewhere or fetch; the bar of colours is an image that it holds."""
+    elements = ElementTree.fromstring(svg).iter()
+    named = [(one.tag.rpartition("}")[2], one.get("{http://www.w3.org/1999/xlink}href", "")) for one in elements]
+    return {
+        tag
+        for tag, href in named
+        if tag in ("script", "foreignObject", "a") or (tag == "image" and not href.startswith("data:image/png;base64,"))
+    }

@@ -9,21 +9,33 @@ import sys
 import urllib.parse
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
-from markdown_it import MarkdownIt
 from voxemo_example.toy import make_toy_corpus
 
-from hostile import CORPUS_ID, HOSTILE, NAME, ON_CARDS, RESAMPLES, HostileWorld, acting, copied, hostile_answer
+from hostile import (
+    CORPUS_ID,
+    FILE_NAME,
+    FORGED,
+    HOSTILE,
+    NAME,
+    ON_CARDS,
+    OWN,
+    RESAMPLES,
+    HostileWorld,
+    acting,
+    acting_elements,
+    forged,
+    formulas,
+    hostile_answer,
+    rendered,
+)
 from latex_check import problems
 from toy import make
 from transfer_world import tiny_base
 from voxemo.cli import common
-from voxemo.core.escape import FORMULA
 from voxemo.steps.bundle import bundle_run
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
@@ -31,15 +43,15 @@ from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.score import score_run
 from voxemo.store import bundles
 
+# What these tests share takes long to make: one process makes it, once.
+pytestmark = pytest.mark.xdist_group("hostile")
+
 Command = Callable[..., "Outcome"]  # noqa: F821 the fixture of conftest
-FORGED = "FINAL ROW"
-FILE_NAME = f"<b>=1+1 \x1b[31m \u202etxt\n{FORGED}: 100 % [red] {{{{ 7*7 }}}} | $x_1$ \\input{{x}} \x7f\u2028"
-"""What a file may be called."""
 
 
 @pytest.fixture(scope="module")
 def world(hostile: HostileWorld, tmp_path_factory: pytest.TempPathFactory) -> HostileWorld:
-    return copied(hostile, tmp_path_factory.mktemp("verbs"))
+    return forged(hostile, tmp_path_factory.mktemp("verbs"))
 
 
 @pytest.fixture
@@ -85,14 +97,14 @@ VERBS = {
     "compare": f"compare {{run}} {{run}} --prompt direct --out {{out}}.csv --resamples {RESAMPLES}",
     "rank": f"compare {{run}} {{run}} {{run}} --prompt direct --resamples {RESAMPLES}",
     "disclose": "disclose {run}",
-    "bundle": f"bundle {{run}} --out {{out}}.zip --resamples {RESAMPLES} --redact",
+    "bundle": f"bundle {{sound}} --out {{out}}.zip --resamples {RESAMPLES} --redact",
 }
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_nothing_that_a_verb_tells_acts(
-    told: Command, world: HostileWorld, tmp_path: Path, verb: str, as_json: bool
+    told: Command, hostile: HostileWorld, world: HostileWorld, tmp_path: Path, verb: str, as_json: bool
 ) -> None:
     table = world.corpus_card.with_name("table.jsonl")
     places = {
@@ -101,8 +113,10 @@ def test_nothing_that_a_verb_tells_acts(
         "audio": world.audio,
         "model": world.model_card,
         "run": world.run,
+        # What voxemo says in its manifest is its own, else no bundle would hold.
+        "sound": hostile.run,
     }
-    words = [word.format(**places, out=tmp_path / "out") for word in VERBS[verb].split()]
+    words = [word.format(**places, out=tmp_path / FILE_NAME) for word in VERBS[verb].split()]
 
     done = told(*words, *(["--json"] if as_json else []))
 
@@ -313,7 +327,7 @@ def replaced(value: Any, path: tuple[str | int, ...], text: str) -> Any:
     return made
 
 
-MOST_LEAVES = 8
+MOST_LEAVES = 5
 """Fields of a file that are tried; of those that have more, evenly chosen ones."""
 
 
@@ -337,20 +351,6 @@ def test_a_bundle_whose_texts_are_hostile_is_told_of_without_acting(
 
 
 # --- studies and transfers ------------------------------------------------------------------------------------------
-
-
-class Tags(HTMLParser):
-    """Elements of a page, and attributes that are none of our own."""
-
-    def __init__(self, markdown: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += [one for one in attrs if one != ("style", "text-align:right")]
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +382,6 @@ def test_a_study_and_a_matrix_of_hostile_files_are_told_and_written(
     assert done.code == 0, done.err
     assert "Sweep, the best validation UA first" in done.out
     assert "Transfer <b>=1+1 \\x1b[31m" in done.out
-    assert told(*words, "--json").code == 0
 
     written = [path for path in (tmp_path / "runs").iterdir() if path.is_file()]
     assert {path.suffix for path in written} >= {".md", ".csv", ".tex", ".svg"}
@@ -394,27 +393,15 @@ def test_a_study_and_a_matrix_of_hostile_files_are_told_and_written(
         text = path.read_text(encoding="utf-8")
         assert acting(text) == set()
         if path.suffix == ".md":
-            page = Tags(text)
-            assert page.attributes == []
-            assert not page.tags & {"script", "img", "a", "b", "svg"}
+            page = rendered(text)
+            assert (page.attributes, set(page.tags) - OWN) == ([], set())
         elif path.suffix == ".csv":
-            cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
-            assert not [cell for cell in cells if cell.startswith(FORMULA) and not is_number(cell)]
+            assert formulas(text) == []
         elif path.suffix == ".tex":
             assert problems(text) == []
         else:
-            tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(text).iter()}
-            assert not tags & {"script", "foreignObject", "image", "a"}
+            assert acting_elements(text) == set()
 
     zero_shot = next(path for path in (tmp_path / "runs").iterdir() if ".zero-shot." in path.name)
-    for verb in (("hearing", "-n", "2"), ("parity", "-n", "1")):
-        for as_json in ((), ("--json",)):
-            told("doctor", verb[0], zero_shot, *verb[1:], "--device", "cpu", *as_json)
-
-
-def is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    told("doctor", "hearing", zero_shot, "-n", "2", "--device", "cpu")
+    told("doctor", "parity", zero_shot, "-n", "1", "--device", "cpu", "--json")
