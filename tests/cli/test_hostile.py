@@ -327,7 +327,7 @@ def replaced(value: Any, path: tuple[str | int, ...], text: str) -> Any:
     return made
 
 
-MOST_LEAVES = 5
+MOST_LEAVES = 4
 """Fields of a file that are tried; of those that have more, evenly chosen ones."""
 
 
