@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from voxemo.cli.common import (
     table,
     workspace_at,
 )
+from voxemo.core.escape import for_csv
 
 if TYPE_CHECKING:
     from voxemo.steps.compare import CompareResult, Comparison, MeanDifference, PairFacts, RankResult
@@ -128,8 +130,11 @@ def _written(headers: Sequence[str], rows: Sequence[Sequence[str]], *, markdown:
         return markdown_table(headers, rows, n_text=2)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([headers, *rows])
+    writer.writerows([cell if _NUMBER.fullmatch(cell) else for_csv(cell) for cell in row] for row in (headers, *rows))
     return text.getvalue()
+
+
+_NUMBER = re.compile(r"-?[0-9.]+")
 
 
 def fact_lines(pairs: "Iterable[PairFacts]") -> list[str]:

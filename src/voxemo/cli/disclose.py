@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, emit, say, shown_path
+from voxemo.cli.common import JsonOption, emit, say, say_text, shown_path
 
 if TYPE_CHECKING:
     from voxemo.core.disclosure import Disclosure
@@ -38,7 +38,7 @@ def disclose(
         )
     else:
         if out is None:
-            say(text)
+            say_text(text)
         for line in verdict(missing, wrong):
             say(line)
         if out is not None:

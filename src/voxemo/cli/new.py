@@ -94,7 +94,9 @@ def new(
         say(line)
     if root is not None and manifest is None:
         edit = "  Each file is labelled with its folder's name. To change that or to add columns, edit the table"
-        say(f"{edit} first." if made.unknown else f"{edit} and run:\n  {renewal}")
+        say(f"{edit} first." if made.unknown else f"{edit} and run:")
+        if not made.unknown:
+            say(f"  {renewal}")
     say(f"Next: {command}")
 
 

@@ -27,8 +27,14 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_te
     <BLANKLINE>
     """
     align = ["---" if index < n_text else "---:" for index in range(len(header))]
-    lines = [[for_markdown(cell) for cell in header], align, *([for_markdown(cell) for cell in row] for row in rows)]
+    lines = [[_markdown_cell(cell) for cell in header], align]
+    lines += [[_markdown_cell(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _markdown_cell(text: str) -> str:
+    # Alone in a cell it stands for nothing, and begins no list.
+    return text if text == "-" else for_markdown(text)
 
 
 def csv_text(table: pl.DataFrame) -> str:

@@ -247,12 +247,18 @@ def _shared_manifest(manifest: RunManifest) -> RunManifest:
 def shared_command(command: str) -> str:
     """A command line without places of a machine and without names of this one or its user.
 
+    One that no shell takes apart, as no command of voxemo's own is, is left out whole.
+
     >>> shared_command("voxemo run --corpus urdu --workspace anna --runs=january")
     "voxemo run --corpus urdu --workspace '(removed)' --runs='(removed)'"
     """
     private = _private_names()
     words: list[str] = []
-    for word in shlex.split(command):
+    try:
+        given = shlex.split(command)
+    except ValueError:
+        return REMOVED
+    for word in given:
         flag, equals, value = word.partition("=")
         if words and words[-1] in _MACHINE_OPTIONS:
             words.append(REMOVED)
