@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from voxemo.steps.compare import CompareResult, compare_runs, compare_sets, rank
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.steps.score import score_run
 from voxemo.store.layout import Workspace
 from voxemo.store.manifest import read_manifest
 
@@ -42,6 +44,20 @@ def renamed(tmp_path: Path, name: str) -> str:
     path = tmp_path / f"{name}.json"
     path.write_text(text)
     return str(path)
+
+
+def scores_of(workspace: Workspace, *runs: Path) -> list[dict[str, Any]]:
+    """The pooled unweighted accuracy of each run, as `score` computes it."""
+    rows = []
+    for run in runs:
+        scores = score_run(workspace, run, policies=("wrong",), resamples=2).scores
+        rows += scores.filter(
+            (pl.col("fold_id") == "pooled")
+            & (pl.col("system_id") == "direct")
+            & (pl.col("reading") == "strict")
+            & (pl.col("metric") == "unweighted_accuracy")
+        ).to_dicts()
+    return rows
 
 
 @pytest.fixture
@@ -234,6 +250,75 @@ def test_unknown_metrics_and_systems_are_named(
 
     with pytest.raises(UnknownName):
         compare_sets(workspace, [run], [run], metric_names=(metric,), systems=systems, resamples=FAST)
+
+
+# --- which utterances --------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_is_compared_with_a_limited_one_on_what_both_answered(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    whole, few = system("toy-like"), system("truthful", told, limit=9)
+    alike = system("toy-like", limit=9)
+
+    (one,) = compare_sets(workspace, [whole], [few], resamples=FAST).comparisons
+    (other,) = compare_sets(workspace, [alike], [few], resamples=FAST).comparisons
+    (turned,) = compare_sets(workspace, [few], [whole], resamples=FAST).comparisons
+
+    n_few, n_all = (read_manifest(run).n_requests for run in (few, whole))
+    assert one.utterances.left_out
+    assert (one.utterances.n_shared, one.utterances.n_alone) == (n_few, (n_all - n_few, 0))
+    assert turned.utterances.n_alone == (0, n_all - n_few)
+    assert other.utterances.n_alone == (0, 0)
+    assert one.difference == other.difference
+
+
+def test_soft_answers_of_a_whole_run_are_compared_on_what_both_answered(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    both = {"forms": ("hard", "distribution")}
+    whole, few, alike = system("toy-like", **both), system("b", told, limit=9, **both), system("c", limit=9, **both)
+
+    (one,) = compare_sets(workspace, [whole], [few], metric_names=("jsd",), resamples=FAST).comparisons
+    (other,) = compare_sets(workspace, [alike], [few], metric_names=("jsd",), resamples=FAST).comparisons
+
+    assert one.utterances.n_alone[0] > 0 == one.utterances.n_alone[1]
+    assert one.difference == other.difference
+
+
+def test_runs_of_one_split_that_share_no_utterance_are_refused(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    a, b = system("first", folds=("1",)), system("second", folds=("2",))
+
+    with pytest.raises(RunError, match="answer no utterance in common"):
+        compare_sets(workspace, [a], [b], resamples=FAST)
+    with pytest.raises(RunError, match="answer no utterance in common"):
+        rank_runs(workspace, [a, b, system("third", folds=("1",))], resamples=FAST)
+
+
+def test_over_different_splits_each_run_counts_whole_and_the_counts_say_so(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    a, b = system("first"), system("second", split_id="speaker-disjoint", limit=3)
+
+    (one,) = compare_sets(workspace, [a], [b], resamples=FAST).comparisons
+
+    own = {row["value"] for row in scores_of(workspace, a, b)}
+    assert not one.utterances.left_out
+    assert one.utterances.n_alone != (0, 0)
+    assert {one.difference.value_a, one.difference.value_b} == own
+
+
+def test_ranks_are_of_the_utterances_that_all_runs_answered(system: Callable[..., Path], workspace: Workspace) -> None:
+    runs = [system("toy-like"), system("truthful", told, limit=9), system("toy-twin", limit=12)]
+
+    ranked = rank_runs(workspace, runs, resamples=FAST).ranked
+
+    n = {read_manifest(run).run_id: read_manifest(run).n_requests for run in runs}
+    assert {one.n_utterances for one in ranked} == {min(n.values())}
+    assert {one.run: one.n_left_out for one in ranked} == {run: all_of - min(n.values()) for run, all_of in n.items()}
+    assert len({one.value for one in ranked if one.name.startswith("toy")}) == 1
 
 
 # --- over corpora ------------------------------------------------------------------------------------------------

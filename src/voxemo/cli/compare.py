@@ -21,7 +21,7 @@ from voxemo.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from voxemo.steps.compare import CompareResult, Comparison, MeanDifference, PairFacts, RankResult
+    from voxemo.steps.compare import CompareResult, Comparison, MeanDifference, PairFacts, RankedRun, RankResult, Shared
 
 SCOPE = (
     "Speakers of these test parts are resampled: the means say how other speakers of these corpora would be answered, "
@@ -76,11 +76,13 @@ def compare(
     chosen: dict[str, Any] = {"metric_names": names, "systems": prompt, "resamples": resamples, "force": force}
     if len(given) > 2:
         ranked = rank_runs(at, given, **chosen)
-        _finish(ranked, rank_rows(ranked), RANK_HEADERS, f"Ranks by {', '.join(names)}", out, as_json)
+        _write(out, (*RANK_HEADERS, *RANK_UTTERANCE_HEADERS), rank_rows(ranked), rank_utterance_rows(ranked))
+        _show(ranked, rank_rows(ranked), RANK_HEADERS, f"Ranks by {', '.join(names)}", out, as_json)
         return
     left, right = (side_a or [], side_b or []) if side_a else (given[:1], given[1:])
     compared = compare_sets(at, left, right, **chosen)
-    _finish(compared, difference_rows(compared), HEADERS, f"A minus B: {', '.join(names)}", out, as_json)
+    _write(out, (*HEADERS, *UTTERANCE_HEADERS), difference_rows(compared), utterance_rows(compared))
+    _show(compared, difference_rows(compared), HEADERS, f"A minus B: {', '.join(names)}", out, as_json)
 
 
 def _check_arguments(
@@ -92,7 +94,24 @@ def _check_arguments(
         raise typer.BadParameter(f"{out.name!r} is no .md or .csv file")
 
 
-def _finish(
+def _write(
+    out: Path | None, headers: Sequence[str], rows: Sequence[Sequence[str]], counted: Sequence[Sequence[str]]
+) -> None:
+    if out is None:
+        return
+    from voxemo.reports.tables import markdown_table
+    from voxemo.store.files import write_text
+
+    whole = [[*row, *more] for row, more in zip(rows, counted, strict=True)]
+    if out.suffix == ".md":
+        write_text(out, markdown_table(headers, whole, n_text=2))
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([headers, *whole])
+    write_text(out, text.getvalue())
+
+
+def _show(
     result: "CompareResult | RankResult",
     rows: Sequence[Sequence[str]],
     headers: Sequence[str],
@@ -100,16 +119,14 @@ def _finish(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    if out is not None:
-        from voxemo.store.files import write_text
-
-        write_text(out, _written(headers, rows, markdown=out.suffix == ".md"))
     if as_json:
         emit(result)
         return
     for line in fact_lines(result.pairs):
         say(line)
     print_table(console(), table(headers, rows, title=f"{title}, pooled over folds", numbers_from=2))
+    for line in utterance_lines(result):
+        say(line)
     say(SCOPE)
     if headers is HEADERS:
         say(DETECTS)
@@ -119,17 +136,6 @@ def _finish(
         say(f"left out: {line}")
     if out is not None:
         say(f"wrote {shown_path(out)}")
-
-
-def _written(headers: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
-    if markdown:
-        from voxemo.reports.tables import markdown_table
-
-        return markdown_table(headers, rows, n_text=2)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([headers, *rows])
-    return text.getvalue()
 
 
 def fact_lines(pairs: "Iterable[PairFacts]") -> list[str]:
@@ -160,6 +166,65 @@ def difference_rows(result: "CompareResult") -> list[list[str]]:
         *((f"mean of {one.n_parts}", one) for one in result.means),
     ]
     return [_difference_row(place, one, several) for place, one in places]
+
+
+UTTERANCE_HEADERS = ("utterances of both", "of A alone", "of B alone", "those of one alone")
+"""Columns of the files beside those of the terminal, which has a line for each test part."""
+
+
+def utterance_rows(result: "CompareResult") -> list[list[str]]:
+    """Which utterances each row of the table of differences is of."""
+    every = [one.utterances for one in result.comparisons] + [one.utterances for one in result.means]
+    return [[str(one.n_shared), *map(str, one.n_alone), _alone(one)] for one in every]
+
+
+def _alone(utterances: "Shared") -> str:
+    return ("left out" if utterances.left_out else "counted") if any(utterances.n_alone) else "none"
+
+
+def utterance_lines(result: "CompareResult | RankResult") -> list[str]:
+    """Which utterances are compared, in a line for each test part."""
+    from voxemo.steps.compare import RankResult
+
+    lines = _ranked_lines(result) if isinstance(result, RankResult) else _paired_lines(result)
+    return [*dict.fromkeys(lines)]
+
+
+def _paired_lines(result: "CompareResult") -> list[str]:
+    lines = []
+    for one in result.comparisons:
+        place, of = _place(one.corpus_id, one.partition), one.utterances
+        a, b = of.n_alone
+        if of.left_out:
+            rest = f"; LEFT OUT, as the other run does not answer them: {a} of A, {b} of B" if any(of.n_alone) else ""
+            lines.append(f"{place}: {of.n_shared} utterances are compared{rest}")
+        else:
+            lines.append(
+                f"{place}: the splits differ, so each run counts whole: {of.n_shared} utterances are in both, "
+                f"{a} in A alone, {b} in B alone"
+            )
+    return lines
+
+
+def _ranked_lines(result: "RankResult") -> list[str]:
+    lines = []
+    for (place, _, _, _), ranked in _ranked_together(result).items():
+        numbers = {one.n_utterances for one in ranked}
+        if len(numbers) > 1:
+            each = ", ".join(f"{one.n_utterances} of {one.run}" for one in ranked)
+            lines.append(f"{place}: the splits differ, so each run counts whole: utterances are {each}")
+            continue
+        less = ", ".join(f"{one.n_left_out} of {one.run}" for one in ranked if one.n_left_out)
+        rest = f"; LEFT OUT, as not all runs answer them: {less}" if less else ""
+        lines.append(f"{place}: {numbers.pop()} utterances are compared{rest}")
+    return lines
+
+
+def _ranked_together(result: "RankResult") -> "dict[tuple[str, str, str, str], list[RankedRun]]":
+    found: dict[tuple[str, str, str, str], list[RankedRun]] = {}
+    for one in result.ranked:
+        found.setdefault((one.place, one.system_id, one.form, one.metric), []).append(one)
+    return found
 
 
 def _place(corpus_id: str, partition: str) -> str:
@@ -211,6 +276,12 @@ def _p(value: float | None) -> str:
 
 
 RANK_HEADERS = ("test part", "prompt", "rank", "95 % ranks", "score", "95 % interval", "system")
+RANK_UTTERANCE_HEADERS = ("utterances", "left out")
+
+
+def rank_utterance_rows(result: "RankResult") -> list[list[str]]:
+    """Of how many utterances each row of the table of ranks is, and how many of its run are left out."""
+    return [[str(one.n_utterances), str(one.n_left_out)] for one in result.ranked]
 
 
 def rank_rows(result: "RankResult") -> list[list[str]]:

@@ -72,7 +72,7 @@ RULES: Mapping[str, _Rule] = {
     "audio_condition": _Rule("breaks", "one of them does not hear the clips"),
     "tie_break": _Rule("breaks", "ties of votes are settled otherwise"),
     "split": _Rule("weakens", "the test parts and what could be trained on differ", _split),
-    "partial": _Rule("weakens", "they do not answer the same part of the plan"),
+    "partial": _Rule("weakens", "they do not answer the same utterances: what both answered is compared"),
     "corpus_card_sha256": _Rule("weakens", "the corpus card differs: words that mean a label may do so too"),
     "corpus_complete": _Rule("weakens", "one corpus folder was not complete"),
     "prompts": _Rule("weakens", "prompts of one name have other texts", _prompts),
@@ -117,7 +117,7 @@ def manifest_differences(a: RunManifest, b: RunManifest) -> tuple[ManifestDiffer
         if left != right
     ]
     if _tested(a, b) != _tested(b, a) and a.split.split_sha256 == b.split.split_sha256:
-        why = "they answer other folds or test parts of one split"
+        why = "they answer other folds or test parts of one split: what both answered is compared"
         found.append(
             ManifestDifference(field="split.folds", weight="weakens", why=why, a=_tested(a, b), b=_tested(b, a))
         )
