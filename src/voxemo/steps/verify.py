@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from voxemo.catalog import lookup
-from voxemo.core.cards import BundleIndex, RunManifest
+from voxemo.core.cards import BundleIndex, PartFacts, RunManifest
 from voxemo.core.errors import BundleError, listing
 from voxemo.core.ids import canonical_json
 from voxemo.core.types import CORRECTED, LIKELIHOOD, AnalysisKind, Response
@@ -24,6 +24,7 @@ from voxemo.splits.checks import is_test_partition
 from voxemo.steps.parse import READINGS, prediction_rows
 from voxemo.steps.plan import implied_deviations, implied_fields, label_table_version, plan_changes, request_id
 from voxemo.steps.score import score_table, scored_table
+from voxemo.steps.tested_parts import Parts, answered_less, asks_labelled_alone
 from voxemo.steps.truth import Truth
 from voxemo.store.bundles import (
     ANALYSES,
@@ -34,6 +35,7 @@ from voxemo.store.bundles import (
     LIMITS,
     MANIFEST,
     NEEDED,
+    PARTS,
     PLAN,
     PREDICTIONS,
     PRIORS,
@@ -71,6 +73,8 @@ MAX_LABELS = 100
 MAX_TRAINING_LABELS = 100_000_000
 TRAIT_KINDS: tuple[AnalysisKind, ...] = ("speaker_gender", "speaker_age", "language")
 SCORED_WITH = ("voxemo", "python", "numpy", "polars")
+
+_PARTS: TypeAdapter[dict[str, dict[str, PartFacts]]] = TypeAdapter(dict[str, dict[str, PartFacts]])
 
 NUMBERS = ("value", "ci_low", "ci_high")
 MEASURED = (*NUMBERS, "ci_unit", "n", "n_failed")
@@ -176,6 +180,7 @@ def verify_files(bundle: str, files: Mapping[str, bytes]) -> VerifyResult:
         findings += misfits
         if not misfits:
             findings += _implied(content.manifest)
+            findings += _whole_parts(content)
             n_read, of_texts = _read_again(content)
             findings += of_texts
             n_hold, differences, of_scores = _scored_again(content)
@@ -249,6 +254,7 @@ class _Contents:
     votes: pl.DataFrame
     traits: pl.DataFrame
     priors: dict[str, Any]
+    parts: Parts
     scores: pl.DataFrame
     confusions: pl.DataFrame
     analyses: pl.DataFrame
@@ -283,12 +289,20 @@ def _contents(index: BundleIndex, files: Mapping[str, bytes]) -> _Contents:
         votes=read_rows(VOTES, files[VOTES], VOTE_COLUMNS),
         traits=read_rows(TRAITS, files[TRAITS], TRAIT_COLUMNS),
         priors=priors,
+        parts=_parts(files[PARTS]),
         scores=read_rows(SCORES, files[SCORES], SCORE_COLUMNS),
         confusions=read_rows(CONFUSIONS, files[CONFUSIONS], CONFUSION_COLUMNS),
         analyses=read_rows(ANALYSES, files[ANALYSES], ANALYSIS_COLUMNS),
         unit_counts=read_rows(UNIT_COUNTS, files[UNIT_COUNTS], UNIT_COUNT_COLUMNS),
         unit_sums=read_rows(UNIT_SUMS, files[UNIT_SUMS], UNIT_SUM_COLUMNS),
     )
+
+
+def _parts(content: bytes) -> Parts:
+    try:
+        return _PARTS.validate_python(read_document(PARTS, content))
+    except ValidationError as cause:
+        raise BundleError(PARTS, f"expected facts of every test part ({_first_error(cause)})") from cause
 
 
 # --- what was planned --------------------------------------------------------------------------------------------
@@ -342,9 +356,25 @@ def _implied(manifest: RunManifest) -> Iterator[Finding]:
     for deviation in implied_deviations(manifest):
         if deviation not in manifest.deviations:
             yield _wrong("deviation_hidden", MANIFEST, f"differs from the standard protocol unsaid: {deviation}")
-    whole = manifest.corpus_complete and len(manifest.split.folds) == manifest.split.n_folds
-    if manifest.partial is None and not whole:
-        yield _wrong("partial_hidden", MANIFEST, "folds or part of the corpus are left out, and it does not say so")
+    if manifest.partial is None and not manifest.corpus_complete:
+        yield _wrong("partial_hidden", MANIFEST, "part of the corpus is missing, and it does not say so")
+
+
+def _whole_parts(content: _Contents) -> Iterator[Finding]:
+    """Every test part of the split is answered in full, or the manifest says that the run is partial."""
+    manifest, parts = content.manifest, content.parts
+    if manifest.split.n_folds != len(parts):
+        yield _wrong("parts", PARTS, f"the split has {len(parts)} folds, {manifest.split.n_folds} by the manifest")
+    less = answered_less(content.plan, parts)
+    if less and manifest.partial is None:
+        yield _wrong("partial_hidden", MANIFEST, f"the run is partial, and it does not say so ({_few(less)})")
+    every_label = manifest.label_names == manifest.corpus_card.labels.names
+    if not less and every_label and asks_labelled_alone(content.plan, parts):
+        yield _note("labelled_alone", PLAN, "utterances without a gold label are not asked")
+
+
+def _few(texts: Sequence[str]) -> str:
+    return "; ".join([*texts[:3], *([f"{len(texts) - 3} more"] if len(texts) > 3 else [])])
 
 
 def _counts(content: _Contents) -> dict[str, int]:
