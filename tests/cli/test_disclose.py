@@ -43,8 +43,13 @@ def test_a_new_corpus_still_needs_a_name(voxemo: Voxemo) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('[split]\nspeaker_independent = "perhaps"', "split.speaker_independent"),
-        ('weather = "fine"', "weather: Extra inputs are not permitted"),
+        (
+            '[split]\nspeaker_independent = "perhaps"',
+            "split.speaker_independent is 'perhaps', expected a valid boolean or 'unknown' (true only if no speaker",
+        ),
+        ('weather = "fine"', "weather: no such point is asked for"),
+        ("[[prompts]]\ntext = 3", "prompts.1.text is 3, expected a valid string (All of it"),
+        ("labels = 3", "labels is 3, expected"),
         ("[split", "it is no TOML"),
     ],
 )
@@ -56,6 +61,7 @@ def test_a_form_that_is_none_is_refused_with_the_point_named(
     refused = voxemo("disclose", "form.toml")
 
     assert refused.code == 1
+    assert refused.err.startswith("DisclosureError: The disclosure file form.toml cannot be used: ")
     assert told in refused.err
 
 
@@ -82,6 +88,9 @@ def test_a_run_folder_discloses_itself_by_the_same_checklist(voxemo: Voxemo, wor
     assert (unscored.code, scored.code) == (1, 0)
     assert "MISSING (1): scoring.scorer" in unscored.out
     assert "Complete: every point is filled in" in scored.out
+    unsettled = "model.training_data, model.training_overlap, checks.hears"
+    assert f"OPEN (3), said to be not known, not pinned or not checked: {unsettled}" in scored.out
+    assert "- does it hear: **OPEN:** not checked" in scored.out
     assert "- speakers shared: " in scored.out
 
 
