@@ -116,7 +116,7 @@ def test_compare_writes_its_table_and_ranks_three_runs(voxemo: Command, run: str
     assert len(lines) == 2
     refused = voxemo("compare", run, run, run)
     assert refused.code == 1
-    assert "are both runs of" in refused.err
+    assert "is given twice" in refused.err
 
 
 def test_compare_says_which_utterances_are_paired_and_how_many_are_left_out(

@@ -15,9 +15,10 @@ from voxemo.backends.base import Question
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError, UnknownName
+from voxemo.core.types import Generation
 from voxemo.scoring.multiplicity import holm
 from voxemo.steps import compare as comparing
-from voxemo.steps.comparable import RULES, manifest_differences, shown_beside
+from voxemo.steps.comparable import RULES, manifest_differences, shown_beside, system_names
 from voxemo.steps.compare import CompareResult, compare_runs, compare_sets, rank_runs
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
@@ -414,8 +415,69 @@ def test_lower_is_better_where_the_metric_says_so(system: Callable[..., Path], w
     assert ranked[0].value < ranked[-1].value
 
 
-def test_two_runs_of_one_model_cannot_be_ranked_against_each_other(
+def test_three_runs_of_one_model_are_ranked_by_the_names_of_what_differs(
     system: Callable[..., Path], workspace: Workspace
 ) -> None:
-    with pytest.raises(RunError, match="are both runs of first"):
-        rank_runs(workspace, [system("first"), system("first", split_id="speaker-disjoint")], resamples=FAST)
+    runs = [
+        system("one", told, generation=Generation(max_new_tokens=64)),
+        system("one", generation=Generation(max_new_tokens=128)),
+        system("one", split_id="speaker-disjoint"),
+    ]
+
+    ranked = rank_runs(workspace, runs, resamples=FAST).ranked
+
+    assert {one.run: one.name for one in ranked} == {
+        runs[0].name: "one, zero-shot, split protocol, max_new_tokens 64",
+        runs[1].name: "one, zero-shot, split protocol, max_new_tokens 128",
+        runs[2].name: "one, zero-shot, split speaker-disjoint, max_new_tokens 512",
+    }
+    assert ranked[0].run == runs[0].name
+
+
+def test_runs_of_one_model_that_each_asked_another_prompt_are_ranked_by_their_prompts(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    names = ("direct", "caption", "transcript")
+    runs = [system("one", told if name == "caption" else toy_answer, variants=(name,)) for name in names]
+
+    ranked = rank_runs(workspace, runs, resamples=FAST).ranked
+
+    assert {one.name for one in ranked} == {f"one, zero-shot, prompts {name}" for name in names}
+    assert {one.system_id for one in ranked} == {comparing.OWN_PROMPT}
+    assert ranked[0].name == "one, zero-shot, prompts caption"
+
+
+def test_other_models_are_not_ranked_by_other_prompts(system: Callable[..., Path], workspace: Workspace) -> None:
+    runs = [system("first"), system("second", variants=("caption",)), system("third", variants=("caption",))]
+
+    with pytest.raises(RunError, match="share no prompt variant"):
+        rank_runs(workspace, runs, resamples=FAST)
+
+
+def test_a_run_that_is_given_twice_is_refused(system: Callable[..., Path], workspace: Workspace) -> None:
+    run = system("first")
+
+    with pytest.raises(RunError, match="is given twice"):
+        rank_runs(workspace, [run, run, system("second")], resamples=FAST)
+
+
+def test_a_name_tells_only_what_differs_and_is_the_same_over_corpora(workspace: Workspace) -> None:
+    manifest = read_manifest(planned(workspace, forms=("hard",), variants=("direct",), limit=1))
+    card = manifest.corpus_card.model_copy(update={"corpus_id": "other"})
+    longer = {"generation": {**manifest.generation, "max_new_tokens": 9}}
+    alone = manifest.model_copy(update={"run_id": "b", "corpus_card": card})
+    longer_here = manifest.model_copy(update={"run_id": "c", **longer})
+
+    assert system_names([manifest, alone]) == ["scripted, zero-shot"] * 2
+    assert system_names([manifest, alone, longer_here]) == [
+        "scripted, zero-shot, max_new_tokens 512",
+        "scripted, zero-shot, max_new_tokens 512",
+        "scripted, zero-shot, max_new_tokens 9",
+    ]
+
+
+def test_runs_that_nothing_tells_apart_are_named_by_their_plans(workspace: Workspace) -> None:
+    manifest = read_manifest(planned(workspace, forms=("hard",), variants=("direct",), limit=1))
+    twin = manifest.model_copy(update={"run_id": "twin", "plan_sha256": "f" * 64})
+
+    assert system_names([manifest, twin])[1] == "scripted, zero-shot, ffffffff"

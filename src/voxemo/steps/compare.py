@@ -20,12 +20,14 @@ from voxemo.scoring.multiplicity import holm
 from voxemo.scoring.ranks import rank_intervals
 from voxemo.scoring.significance import detectable_difference, joint_degrees, ratio_p
 from voxemo.scoring.table import HARD_KINDS, Metric
-from voxemo.steps.comparable import ManifestDifference, manifest_differences
+from voxemo.steps.comparable import ManifestDifference, manifest_differences, plain_name, system_names
 from voxemo.steps.score import ScoredTable, hard_systems, load_scored, metrics, soft_systems
 from voxemo.store.layout import Workspace
 
 ALPHA = 0.05
 POWER = 0.8
+OWN_PROMPT = "own prompt"
+"""Stands for the one prompt of each run where runs are ranked that share none."""
 
 System = tuple[str, str]
 """System id and form."""
@@ -245,7 +247,8 @@ def rank_runs(
 ) -> RankResult:
     """Rank several systems on each test part and, where all of them cover several, over them.
 
-    A system is a model and how it met the corpus; runs of the same over several corpora belong together. All runs over
+    A system is a model and how it met the corpus, and where several of these runs are of one model, what else differs
+    between them (``system_names``); runs of the same over several corpora belong together. All runs over
     one corpus are resampled together, on the utterances that all of them answered, unless their splits differ.
 
     Args:
@@ -258,21 +261,14 @@ def rank_runs(
         force: rank what is not comparable.
 
     Raises:
-        RunError: no corpus has two runs, two runs cannot be told apart, or they are not comparable.
+        RunError: no corpus has two runs, a run is given twice, or they are not comparable or share nothing to compare.
         UnknownName: there is no such metric or system.
     """
     chosen = _chosen_metrics(metric_names)
     tables = [load_scored(workspace, run) for run in runs]
     groups: dict[str, dict[str, ScoredTable]] = {}
-    for table in tables:
-        group = groups.setdefault(table.manifest.corpus_card.corpus_id, {})
-        name = _name(table)
-        if name in group:
-            raise RunError(
-                f"{group[name].manifest.run_id} and {table.manifest.run_id} are both runs of {name} over one corpus. "
-                "Give one of them, or compare the two by themselves."
-            )
-        group[name] = table
+    for table, name in zip(tables, system_names([table.manifest for table in tables]), strict=True):
+        groups.setdefault(table.manifest.corpus_card.corpus_id, {})[name] = table
     left_out = [f"{corpus} has one run only" for corpus, group in groups.items() if len(group) < 2]
     groups = {corpus: group for corpus, group in groups.items() if len(group) > 1}
     if not groups:
@@ -284,7 +280,7 @@ def rank_runs(
         _refuse(facts)
     if systems:
         every = (_system_names(table, chosen) for group in groups.values() for table in group.values())
-        _check_names(systems, set.intersection(*every))
+        _check_names(systems, set.union(*every))
     ranked: list[RankedRun] = []
     for metric in chosen:
         boards: dict[System, list[_Board]] = {}
@@ -384,11 +380,6 @@ def _refuse(facts: Sequence[PairFacts]) -> None:
             f"{pair.run_a} and {pair.run_b} are not comparable: {first.field} is {first.a!r} in the one and "
             f"{first.b!r} in the other, and {first.why}{more}. --force compares them all the same."
         )
-
-
-def _name(table: ScoredTable) -> str:
-    manifest = table.manifest
-    return f"{next(iter(manifest.model_cards.values())).model_id}, {manifest.protocol}"
 
 
 def _system_names(table: ScoredTable, chosen: Iterable[Metric]) -> set[str]:
@@ -596,10 +587,8 @@ def _boards(
     partitions = set.intersection(*(set(table.rows["partition"]) for table in tables))
     for partition in sorted(partitions):
         of_runs = [_systems(table, metric, partition=partition) for table in tables]
-        for system in of_runs[0]:
-            if any(system not in of for of in of_runs) or (systems is not None and system[0] not in systems):
-                continue
-            paired, utterances = _paired([of[system] for of in of_runs], tables)
+        for system, own in _ranked_systems(of_runs, tables, systems):
+            paired, utterances = _paired([of[name] for of, name in zip(of_runs, own, strict=True)], tables)
             if not all(paired):
                 continue
             together = side_by_side(
@@ -626,6 +615,26 @@ def _boards(
                 )
             )
     return found
+
+
+def _ranked_systems(
+    of_runs: Sequence[Mapping[System, Folds]], tables: Sequence[ScoredTable], systems: Sequence[str] | None
+) -> list[tuple[System, list[System]]]:
+    """What is ranked, and which system of each run that is: the prompts that all runs share.
+
+    Runs of one model that share none, each of one prompt, are ranked by these: the prompt is what they differ in.
+    """
+    asked = [[system for system in of if systems is None or system[0] in systems] for of in of_runs]
+    shared = [system for system in asked[0] if all(system in of for of in asked)]
+    if shared or len({plain_name(table.manifest) for table in tables}) > 1:
+        return [(system, [system] * len(asked)) for system in shared]
+    forms = dict.fromkeys(form for _, form in asked[0])
+    by_form = [(form, [[system for system in of if system[1] == form] for of in asked]) for form in forms]
+    return [
+        ((OWN_PROMPT, form), [only for (only,) in found])
+        for form, found in by_form
+        if all(len(own) == 1 for own in found)
+    ]
 
 
 def _mean_board(boards: Sequence[_Board]) -> _Board | None:
