@@ -111,3 +111,24 @@ def test_a_report_writes_figures_and_tables_where_it_is_asked_to(
         "table-4-hard-scripted.tex",
         "tables.tex",
     ]
+
+
+def test_a_run_that_an_older_version_scored_is_named_and_the_figures_of_the_others_are_drawn(
+    voxemo: Voxemo, workspace: Workspace, tmp_path: Path
+) -> None:
+    older, newer = (answered(workspace, forms=("hard",), variants=("direct",), limit=limit) for limit in (4, 5))
+    for run in (older, newer):
+        voxemo("score", run, "--resamples", "10", "--workspace", workspace.root)
+    for name in ("analyses.parquet", "unit_counts.parquet", "unit_sums.parquet"):
+        (older / name).unlink()
+
+    done = voxemo("report", older, newer, "--partial", "--figures", tmp_path / "figures", "--json")
+
+    told = json.loads(done.out)
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert done.code == 0
+    assert {name for name in names if name.startswith(f"{newer.name}.test.calibration")}
+    assert {name for name in names if name.startswith(f"{older.name}.test.confusion")}
+    assert not {name for name in names if name.startswith(f"{older.name}.test.calibration")}
+    assert told["skipped"][0].startswith(f"figures of {older.name} are not all drawn: ")
+    assert f"Run: voxemo score {older}" in told["skipped"][0]
