@@ -127,8 +127,10 @@ def test_a_run_that_an_older_version_scored_is_named_and_the_figures_of_the_othe
     told = json.loads(done.out)
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert done.code == 0
-    assert {name for name in names if name.startswith(f"{newer.name}.test.groups")}
-    assert {name for name in names if name.startswith(f"{older.name}.test.confusion")}
-    assert not {name for name in names if name.startswith(f"{older.name}.test.groups")}
+    drawn = {
+        run: {n.split(".")[2] for n in names if n.startswith(run.name.replace(".", "-"))} for run in (older, newer)
+    }
+    assert drawn[older] == {"confusion"}
+    assert drawn[newer] == {"confusion", "agreement"}
     assert told["skipped"][0].startswith(f"figures of {older.name} are not all drawn: ")
     assert f"Run: voxemo score {older}" in told["skipped"][0]
