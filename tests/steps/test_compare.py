@@ -406,6 +406,22 @@ def test_systems_are_ranked_with_intervals_from_one_set_of_resamples(
     assert [one.rank for one in result.ranked] == sorted(one.rank for one in result.ranked)
 
 
+def test_ranked_systems_are_tested_two_by_two_as_a_comparison_of_the_two_would(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    runs = [system("toy-like"), system("truthful", told), system("toy-twin")]
+
+    pairs = rank_runs(workspace, runs, resamples=FAST).told_apart
+    (alone,) = compare_sets(workspace, [runs[1]], [runs[0]], resamples=FAST).comparisons
+
+    assert [pair.name_a.split(",")[0] for pair in pairs] == ["truthful", "truthful", "toy-like"]
+    assert pairs[0].difference.value == alone.difference.value
+    assert pairs[0].difference.standard_error == pytest.approx(alone.difference.standard_error, rel=0.3)
+    assert pairs[2].difference.p == 1.0
+    expected = holm(np.array([pair.difference.p for pair in pairs]))
+    assert [pair.p_holm for pair in pairs] == pytest.approx(expected.tolist())
+
+
 def test_lower_is_better_where_the_metric_says_so(system: Callable[..., Path], workspace: Workspace) -> None:
     both = {"forms": ("hard", "distribution")}
     runs = [system("truthful", told, **both), system("toy-like", **both)]

@@ -21,6 +21,7 @@ from voxemo.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from voxemo.scoring.evaluate import Difference
     from voxemo.steps.compare import CompareResult, Comparison, MeanDifference, PairFacts, RankedRun, RankResult, Shared
 
 SCOPE = (
@@ -127,6 +128,9 @@ def _show(
     print_table(console(), table(headers, rows, title=f"{title}, pooled over folds", numbers_from=2))
     for line in utterance_lines(result):
         say(line)
+    if pairs := pair_rows(result):
+        title = f"Told apart as pairs{', over all test parts' if len(places(result)) > 1 else ''}"
+        print_table(console(), table(PAIR_HEADERS, pairs, title=title, numbers_from=3))
     say(SCOPE)
     if headers is HEADERS:
         say(DETECTS)
@@ -234,20 +238,26 @@ def _place(corpus_id: str, partition: str) -> str:
 
 def _difference_row(place: str, one: "Comparison | MeanDifference", several: bool) -> list[str]:
     found, factor = one.difference, _factor(one.metric)
-    interval = "-"
-    if found.ci_low is not None and found.ci_high is not None:
-        interval = f"[{_number(found.ci_low, factor)}, {_number(found.ci_high, factor)}]"
-    units = "-" if found.ci_unit is None else f"{found.n_units}{_UNITS.get(found.ci_unit, ' mixed')}"
     return [
         place,
         _system(one.system_id, one.metric if several else None),
         *(_number(value, factor) for value in (found.value_a, found.value_b, found.value)),
-        interval,
+        _interval(found, factor),
         _p(found.p),
         _p(one.p_holm),
         _number(one.detectable, factor),
-        units,
+        _units(found),
     ]
+
+
+def _interval(found: "Difference | RankedRun", factor: int) -> str:
+    if found.ci_low is None or found.ci_high is None:
+        return "-"
+    return f"[{_number(found.ci_low, factor)}, {_number(found.ci_high, factor)}]"
+
+
+def _units(found: "Difference") -> str:
+    return "-" if found.ci_unit is None else f"{found.n_units}{_UNITS.get(found.ci_unit, ' mixed')}"
 
 
 _UNITS = {"speaker": "", "utterance": " utt.", "utterance, independent": " utt., unpaired"}
@@ -276,6 +286,32 @@ def _p(value: float | None) -> str:
 
 
 RANK_HEADERS = ("test part", "prompt", "rank", "95 % ranks", "score", "95 % interval", "system")
+PAIR_HEADERS = ("prompt", "A", "B", "A - B", "95 % interval", "p", "Holm", "n")
+
+
+def pair_rows(result: "CompareResult | RankResult") -> list[list[str]]:
+    """Rows of the table of ranked systems two by two; none for differences of two systems."""
+    from voxemo.steps.compare import RankResult
+
+    if not isinstance(result, RankResult):
+        return []
+    several = len({one.metric for one in result.told_apart}) > 1
+    rows = []
+    for one in result.told_apart:
+        found, factor = one.difference, _factor(one.metric)
+        system = _system(one.system_id, one.metric if several else None)
+        told = (_number(found.value, factor), _interval(found, factor), _p(found.p), _p(one.p_holm), _units(found))
+        rows.append([system, one.name_a, one.name_b, *told])
+    return rows
+
+
+def places(result: "CompareResult | RankResult") -> set[str]:
+    """Test parts that systems are ranked on."""
+    from voxemo.steps.compare import RankResult
+
+    return {one.place for one in result.ranked if one.place != "mean"} if isinstance(result, RankResult) else set()
+
+
 RANK_UTTERANCE_HEADERS = ("utterances", "left out")
 
 
@@ -290,9 +326,6 @@ def rank_rows(result: "RankResult") -> list[list[str]]:
     rows = []
     for one in result.ranked:
         factor = _factor(one.metric)
-        interval = "-"
-        if one.ci_low is not None and one.ci_high is not None:
-            interval = f"[{_number(one.ci_low, factor)}, {_number(one.ci_high, factor)}]"
         rows.append(
             [
                 one.place,
@@ -300,7 +333,7 @@ def rank_rows(result: "RankResult") -> list[list[str]]:
                 str(one.rank),
                 f"{one.rank_low} to {one.rank_high}",
                 _number(one.value, factor),
-                interval,
+                _interval(one, factor),
                 one.name,
             ]
         )

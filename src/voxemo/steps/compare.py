@@ -6,6 +6,7 @@ corpora says how other speakers of *these* corpora would be answered, and nothin
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from voxemo.core.errors import RunError, UnknownName, listing
 from voxemo.core.types import FailurePolicy
 from voxemo.scoring.arrays import FloatArray
 from voxemo.scoring.bootstrap import percentile_interval
-from voxemo.scoring.evaluate import Difference, difference_of, side_by_side
+from voxemo.scoring.evaluate import Difference, SideBySide, difference_of, side_by_side
 from voxemo.scoring.folds import AnyFold, HardFold, SoftFold, on_shared_utterances
 from voxemo.scoring.multiplicity import holm
 from voxemo.scoring.ranks import rank_intervals
@@ -138,12 +139,29 @@ class RankedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RankedPair:
+    """The difference of two ranked systems over all test parts, each of which counts the same."""
+
+    name_a: str
+    name_b: str
+    system_id: str
+    form: str
+    metric: str
+    n_parts: int
+    difference: Difference
+    p_holm: float | None
+    """Adjusted for all pairs and prompts that are ranked in this metric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RankResult:
     """Several systems side by side."""
 
     pairs: tuple[PairFacts, ...]
     """Each run beside the first one over its corpus."""
     ranked: tuple[RankedRun, ...]
+    told_apart: tuple[RankedPair, ...]
+    """Every two systems that are on all test parts, in the order of the ranks."""
     left_out: tuple[str, ...]
 
 
@@ -282,6 +300,7 @@ def rank_runs(
         every = (_system_names(table, chosen) for group in groups.values() for table in group.values())
         _check_names(systems, set.union(*every))
     ranked: list[RankedRun] = []
+    told_apart: list[RankedPair] = []
     for metric in chosen:
         boards: dict[System, list[_Board]] = {}
         for number, (corpus, group) in enumerate(groups.items()):
@@ -291,15 +310,19 @@ def rank_runs(
             for board in made:
                 boards.setdefault(board.system, []).append(board)
                 ranked += _ranked(board, metric)
+        tested: list[RankedPair] = []
         for of_system in boards.values():
             over = _mean_board(of_system)
             ranked += [] if over is None else _ranked(over, metric)
+            tested += _ranked_pairs(of_system, metric)
+        corrected = _holm([pair.difference.p for pair in tested])
+        told_apart += [replace(pair, p_holm=p) for pair, p in zip(tested, corrected, strict=True)]
     if not ranked:
         raise RunError(
             f"{listing([metric.name for metric in chosen])} gives no ranks: "
             f"{'; '.join(_unshared([*group.values()]) for group in groups.values())}."
         )
-    return RankResult(pairs=facts, ranked=tuple(ranked), left_out=tuple(left_out))
+    return RankResult(pairs=facts, ranked=tuple(ranked), told_apart=tuple(told_apart), left_out=tuple(left_out))
 
 
 # --- what is compared with what ----------------------------------------------------------------------------------
@@ -511,8 +534,22 @@ def _means(found: Sequence[tuple[Comparison, FloatArray]]) -> list[MeanDifferenc
 
 
 def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> MeanDifference:
-    differences = [one.difference for one, _ in rows]
-    draws = np.mean([of for _, of in rows], axis=0)
+    difference = _mean_difference([one.difference for one, _ in rows], [draws for _, draws in rows])
+    return MeanDifference(
+        system_id=system[0],
+        form=system[1],
+        metric=rows[0][0].metric,
+        n_parts=len(rows),
+        utterances=_together([one.utterances for one, _ in rows]),
+        difference=difference,
+        p_holm=None,
+        detectable=_detectable(difference),
+    )
+
+
+def _mean_difference(differences: Sequence[Difference], of_parts: Sequence[FloatArray]) -> Difference:
+    """The mean of differences that have standard errors, and of their resamples."""
+    draws = np.mean(of_parts, axis=0)
     value_a, value_b, value = (
         float(np.mean([getattr(one, name) for one in differences])) for name in ("value_a", "value_b", "value")
     )
@@ -521,7 +558,7 @@ def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> Mean
     # Corpora share no speaker, so that their variances add up.
     error = float(np.sqrt(np.sum(np.square(errors)))) / len(errors)
     low, high = percentile_interval(draws, value=value, level=1 - ALPHA)
-    difference = Difference(
+    return Difference(
         value_a=value_a,
         value_b=value_b,
         value=value,
@@ -533,16 +570,6 @@ def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> Mean
         standard_error=error,
         degrees=degrees,
         p=ratio_p(value, error, int(degrees)),
-    )
-    return MeanDifference(
-        system_id=system[0],
-        form=system[1],
-        metric=rows[0][0].metric,
-        n_parts=len(rows),
-        utterances=_together([one.utterances for one, _ in rows]),
-        difference=difference,
-        p_holm=None,
-        detectable=detectable_difference(error, degrees=degrees, alpha=ALPHA, power=POWER),
     )
 
 
@@ -568,6 +595,8 @@ class _Board:
     values: FloatArray
     draws: FloatArray
     n_units: int
+    together: SideBySide | None
+    """What the differences of two of them are made of; None over all test parts."""
     n_utterances: tuple[int, ...]
     n_left_out: tuple[int, ...]
 
@@ -610,6 +639,7 @@ def _boards(
                     values=together.values,
                     draws=together.draws,
                     n_units=together.n_units,
+                    together=together,
                     n_utterances=tuple(sum(fold.n for fold in folds) for folds in paired),
                     n_left_out=utterances.n_alone if utterances.left_out else (0,) * len(tables),
                 )
@@ -653,6 +683,7 @@ def _mean_board(boards: Sequence[_Board]) -> _Board | None:
         values=np.mean([board.values[order] for board, order in placed], axis=0),
         draws=np.mean([board.draws[:, order] for board, order in placed], axis=0),
         n_units=sum(board.n_units for board in boards),
+        together=None,
         n_utterances=tuple(sum(board.n_utterances[order[i]] for board, order in placed) for i in range(len(names))),
         n_left_out=tuple(sum(board.n_left_out[order[i]] for board, order in placed) for i in range(len(names))),
     )
@@ -685,3 +716,36 @@ def _ranked(board: _Board, metric: Metric) -> list[RankedRun]:
             )
         )
     return sorted(rows, key=lambda row: row.rank)
+
+
+def _ranked_pairs(boards: Sequence[_Board], metric: Metric) -> list[RankedPair]:
+    """Every two of the systems that are on all test parts, the better one first; one test part is its own mean."""
+    every = set.intersection(*(set(board.names) for board in boards))
+    sign = 1.0 if metric.direction == "higher" else -1.0
+
+    def mean(name: str) -> float:
+        return -sign * float(np.mean([board.values[board.names.index(name)] for board in boards]))
+
+    pairs = []
+    for name_a, name_b in combinations(sorted((name for name in boards[0].names if name in every), key=mean), 2):
+        differences, draws = [], []
+        for board in boards:
+            a, b = board.names.index(name_a), board.names.index(name_b)
+            if board.together is not None:
+                differences.append(difference_of(board.together, a, b))
+                draws.append(board.draws[:, a] - board.draws[:, b])
+        if any(one.standard_error is None for one in differences):
+            continue
+        pairs.append(
+            RankedPair(
+                name_a=name_a,
+                name_b=name_b,
+                system_id=boards[0].system[0],
+                form=boards[0].system[1],
+                metric=metric.name,
+                n_parts=len(boards),
+                difference=_mean_difference(differences, draws),
+                p_holm=None,
+            )
+        )
+    return pairs
