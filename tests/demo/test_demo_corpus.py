@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -154,15 +155,26 @@ def test_the_emotions_are_labels_of_the_shared_table(card: CorpusCard) -> None:
 def test_a_clip_is_drawn_alike_in_any_company(seed: int, first: int) -> None:
     speakers, texts = voices("corpus"), sentences("corpus")
 
-    alone = list(design(speakers[first : first + 1], texts, n_sentences=2, seed=seed))
-    among_others = list(design(speakers, texts, n_sentences=2, seed=seed))
+    alone = list(design(speakers[first : first + 1], texts, n_sentences=2, seed=seed, manner="corpus"))
+    among_others = list(design(speakers, texts, n_sentences=2, seed=seed, manner="corpus"))
 
     assert [clip for clip in among_others if clip.voice == speakers[first]] == alone
 
 
-@given(seed=st.integers(0, 2**32 - 1), label=st.sampled_from(labels()))
-def test_drawn_prosody_stays_within_what_can_be_spoken(seed: int, label: str) -> None:
-    prosody = draw_prosody(label, seed)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_anger_alone_is_played_otherwise_than_in_speech_that_models_learn_from(seed: int) -> None:
+    played = {label: draw_prosody(label, seed, manner="corpus") for label in labels()}
+    learned = {label: draw_prosody(label, seed, manner="training") for label in labels()}
+
+    assert [label for label in labels() if played[label] != learned[label]] == ["angry"]
+    assert played["angry"].pitch < learned["angry"].pitch
+    assert played["angry"].rate < learned["angry"].rate
+    assert played["angry"].brightness > learned["angry"].brightness
+
+
+@given(seed=st.integers(0, 2**32 - 1), label=st.sampled_from(labels()), manner=st.sampled_from(("corpus", "training")))
+def test_drawn_prosody_stays_within_what_can_be_spoken(seed: int, label: str, manner: Pool) -> None:
+    prosody = draw_prosody(label, seed, manner=manner)
 
     assert prosody.tremble >= 0
     assert 0 <= prosody.pause < 1
@@ -170,11 +182,13 @@ def test_drawn_prosody_stays_within_what_can_be_spoken(seed: int, label: str) ->
     assert abs(prosody.pitch) < 12.1
 
 
-def test_no_setting_alone_or_all_together_tell_every_emotion() -> None:
+@pytest.mark.parametrize("manner", ["corpus", "training"])
+def test_no_setting_alone_or_all_together_tell_every_emotion(manner: Pool) -> None:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.metrics import recall_score
 
-    drawn = [(label, draw_prosody(label, "overlap", number)) for label in labels() for number in range(400)]
+    takes = product(labels(), range(400))
+    drawn = [(label, draw_prosody(label, "overlap", number, manner=manner)) for label, number in takes]
     settings = np.array([[getattr(prosody, name) for name in SETTINGS] for _, prosody in drawn])
     meant = np.array([label for label, _ in drawn])
     learn = np.arange(len(meant)) % 2 == 0

@@ -112,7 +112,7 @@ def experience() -> Experience:
 
 
 def test_listeners_know_no_label() -> None:
-    clips = list(design(voices("corpus")[:2], sentences("corpus"), n_sentences=2, seed=3))
+    clips = list(design(voices("corpus")[:2], sentences("corpus"), n_sentences=2, seed=3, manner="corpus"))
     rng = np.random.default_rng(1)
     sound = rng.normal(0, 1.5, (len(clips), N_MEASURES))
     shifted = [

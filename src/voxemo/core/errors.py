@@ -281,13 +281,16 @@ class UnsafeArchive(DownloadError):
         self.archive, self.entry, self.why = archive, entry, why
 
 
+def how_to_prepare(corpus_id: str) -> str:
+    """The command that reads a corpus into a workspace."""
+    return f"voxemo prepare {corpus_id} --root FOLDER (without --root where the corpus is installed, as demo is)"
+
+
 class NotPrepared(CorpusError):
     """The workspace has no manifest of this corpus."""
 
     def __init__(self, corpus_id: str) -> None:
-        super().__init__(
-            f"{corpus_id} has not been prepared in this workspace. Run: voxemo prepare {corpus_id} --root FOLDER"
-        )
+        super().__init__(f"{corpus_id} has not been prepared in this workspace. Run: {how_to_prepare(corpus_id)}")
         self.corpus_id = corpus_id
 
 

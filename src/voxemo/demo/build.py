@@ -30,7 +30,7 @@ COMPRESSION = 0.95
 
 def corpus_clips(seed: int = SEED) -> tuple[Clip, ...]:
     """The clips of the corpus."""
-    return tuple(design(voices("corpus"), sentences("corpus"), n_sentences=N_SENTENCES, seed=seed))
+    return tuple(design(voices("corpus"), sentences("corpus"), n_sentences=N_SENTENCES, seed=seed, manner="corpus"))
 
 
 def plain_voices(heard: Mapping[str, Array], plain: Iterable[Clip]) -> dict[str, Array]:
@@ -47,9 +47,10 @@ def against_plain(heard: Mapping[str, Array], clips: Sequence[Clip], plain: Mapp
 
 
 def experience_of_other_voices(seed: int) -> Experience:
-    """What the listeners know: clips of the training pool. They never heard the corpus's voices before."""
-    clips = list(design(voices("training"), sentences("training"), n_sentences=N_LEARNED, seed=seed))
-    plain = list(plain_readings(voices("training"), sentences("training"), n_sentences=N_PLAIN))
+    """What the listeners know: voices that play as the corpus's do. The corpus's own they never heard before."""
+    others = voices("training")
+    clips = list(design(others, sentences("training"), n_sentences=N_LEARNED, seed=seed, manner="corpus"))
+    plain = list(plain_readings(others, sentences("training"), n_sentences=N_PLAIN))
     heard = {clip.name: vector(measure(samples)) for clip, samples in synthesise([*clips, *plain])}
     return learn(against_plain(heard, clips, plain_voices(heard, plain)), [clip.label for clip in clips])
 

@@ -15,7 +15,8 @@ from statistics import NormalDist
 from typing import Any, Literal, TypeVar
 
 Pool = Literal["corpus", "training"]
-"""``corpus``: heard in the corpus ``demo`` only; ``training``: for models that are tested on it."""
+"""Voices, sentences and manners of playing. ``corpus``: of the corpus ``demo`` only; ``training``: for models that are
+tested on it."""
 
 STANDARD_NORMAL = NormalDist()
 
@@ -112,7 +113,7 @@ def sentences(pool: Pool) -> tuple[Sentence, ...]:
 
 def labels() -> tuple[str, ...]:
     """The emotions that prosody is known for, in alphabetical order."""
-    return tuple(sorted(_facts("prosody")["centres"]))
+    return tuple(sorted(_facts("prosody")["centres"]["training"]))
 
 
 # --- chance ------------------------------------------------------------------------------------------------------
@@ -133,18 +134,20 @@ def normal(*key: object) -> float:
     return STANDARD_NORMAL.inv_cdf(uniform(*key))
 
 
-def draw_prosody(label: str, *key: object) -> Prosody:
+def draw_prosody(label: str, *key: object, manner: Pool) -> Prosody:
     """Draw the prosody of one clip: each setting from a normal distribution around the emotion's centre, cut off."""
     facts = _facts("prosody")
     most = facts["most_spreads"]
+    centre = (facts["centres"]["training"] | facts["centres"][manner])[label]
     drawn = {
-        name: facts["centres"][label][name] + facts["spread"][name] * max(-most, min(most, normal(*key, name)))
-        for name in SETTINGS
+        name: centre[name] + facts["spread"][name] * max(-most, min(most, normal(*key, name))) for name in SETTINGS
     }
     return Prosody(**{**drawn, "tremble": max(0.0, drawn["tremble"]), "pause": max(0.0, drawn["pause"])})
 
 
-def design(speakers: Sequence[Voice], texts: Sequence[Sentence], *, n_sentences: int, seed: int) -> Iterator[Clip]:
+def design(
+    speakers: Sequence[Voice], texts: Sequence[Sentence], *, n_sentences: int, seed: int, manner: Pool
+) -> Iterator[Clip]:
     """Draw clips: each voice reads its own ``n_sentences`` sentences with every emotion, so that words tell nothing.
 
     Args:
@@ -152,6 +155,7 @@ def design(speakers: Sequence[Voice], texts: Sequence[Sentence], *, n_sentences:
         texts: what may be said, in the languages of the voices.
         n_sentences: how many of the sentences in its language each voice reads; all of them where there are fewer.
         seed: another seed gives other sentences and other prosody.
+        manner: how emotions are played.
     """
     for voice in speakers:
         known = [text for text in texts if text.language == voice.language]
@@ -161,7 +165,7 @@ def design(speakers: Sequence[Voice], texts: Sequence[Sentence], *, n_sentences:
         order = _shuffled(takes, [(seed, voice.voice_id, label, text.sentence_id) for label, text in takes])
         for number, (label, sentence) in enumerate(order, start=1):
             name = f"{voice.voice_id}_{voice.language}_{label}_{number:02d}"
-            prosody = draw_prosody(label, seed, name)
+            prosody = draw_prosody(label, seed, name, manner=manner)
             yield Clip(name=name, voice=voice, sentence=sentence, label=label, prosody=prosody)
 
 

@@ -1,8 +1,8 @@
 """Ten simulated listeners, who name the emotion of a clip by what they hear of it. They are told no label.
 
-What an emotion sounds like they know from other voices: the centre of each emotion among clips of the training pool,
-and the spread around it, in what ``measure`` finds against the voice's plain reading. Each listener has a sharper ear
-for some measures than for others, a taste for some labels, and mishears a little every time.
+What an emotion sounds like they know from other voices that play as the corpus's do: the centre of each emotion among
+their clips, and the spread around it, in what ``measure`` finds against the voice's plain reading. Each listener has a
+sharper ear for some measures than for others, a taste for some labels, and mishears a little every time.
 """
 
 from collections.abc import Sequence

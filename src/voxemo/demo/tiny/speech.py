@@ -70,7 +70,7 @@ def speakers(per_voice: int, *, seed: int) -> tuple[Voice, ...]:
 def hear(speaker: Voice, *, n_sentences: int, seed: int) -> list[Reading]:
     """Let one speaker read sentences, each with every emotion, and measure every clip against a plain reading."""
     texts = draw_sentences(speaker, n_sentences, seed=seed)
-    clips = list(design([speaker], texts, n_sentences=n_sentences, seed=seed))
+    clips = list(design([speaker], texts, n_sentences=n_sentences, seed=seed, manner="training"))
     plain = list(plain_readings([speaker], sentences("training"), n_sentences=N_PLAIN))
     sound = {
         clip.name: through_codec(samples) if uniform(seed, clip.name, "codec") < COMPRESSED else samples
