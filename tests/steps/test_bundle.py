@@ -21,13 +21,14 @@ from voxemo.catalog import lookup
 from voxemo.core.errors import BundleError, RunError
 from voxemo.core.ids import sha256_lines
 from voxemo.core.types import FAILURE_POLICIES, Response
-from voxemo.steps import verify as verifying
+from voxemo.steps import verify_answers, verify_plan
 from voxemo.steps.bundle import bundle_files, bundle_run, shared_command, speaker_codes, texts_withheld, without_paths
+from voxemo.steps.bundle_contents import Finding
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, deafened_plan, plan_run
 from voxemo.steps.score import score_run
-from voxemo.steps.verify import Finding, VerifyResult, verify_bundle, verify_files
+from voxemo.steps.verify import VerifyResult, verify_bundle, verify_files
 from voxemo.store import bundles
 from voxemo.store.files import read_json, write_json
 from voxemo.store.layout import RunPaths, Workspace
@@ -212,8 +213,8 @@ def test_a_partial_run_and_other_deviations_are_noted(small: dict[str, bytes]) -
 
 
 def test_a_bundle_of_another_scorer_says_so(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "SCORER_VERSION", "99")
-    monkeypatch.setattr(verifying, "PARSER_VERSION", "99")
+    monkeypatch.setattr(verify_plan, "SCORER_VERSION", "99")
+    monkeypatch.setattr(verify_answers, "PARSER_VERSION", "99")
 
     result = verify_files("run", files)
 

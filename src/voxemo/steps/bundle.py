@@ -23,7 +23,8 @@ from voxemo.steps.plan import check_plan, implied_deviations
 from voxemo.steps.score import load_scored
 from voxemo.steps.tested_parts import parts_of
 from voxemo.steps.truth import Truth
-from voxemo.steps.verify import SCORED_WITH, verify_files
+from voxemo.steps.verify import verify_files
+from voxemo.steps.verify_plan import SCORED_WITH
 from voxemo.store import bundles
 from voxemo.store.files import read_json
 from voxemo.store.journal import read_journal
