@@ -67,7 +67,8 @@ def compare(
     """Are parsed runs comparable, how far apart are they, and what can a test of this size show?
 
     `compare A B`, or `compare --a A1 --a A2 --b B1 --b B2` over several corpora: paired differences with intervals,
-    p-values corrected for being many (Holm), and their mean. `compare A B C...`: ranks with intervals.
+    p-values corrected for being many (Holm), and their mean. `compare A B C...`: ranks with intervals, and tests of
+    every two.
     """
     from voxemo.steps.compare import compare_sets, rank_runs
 
