@@ -2,9 +2,9 @@
 
 Run: python bench/fine_tuning.py [--evidence FOLDER] [--seeds N] [--only demo|urdu] [--folds K,K]
 
-`voxemo-tiny` learns from the corpus `demo` (the first fold, or those of --folds), by the paper's recipe and by an override, and from the clips of URDU (a
-speaker-disjoint split), which is then asked about its test part and about TurEV-DB, a corpus that it never met. Half an
-hour or more on two processors. URDU and TurEV-DB are read below FOLDER, which holds `urdu` and `turev-db`; without it
+`voxemo-tiny` learns from the corpus `demo` (the first fold, or those of --folds), by the paper's recipe and by an
+override, and from the clips of URDU (a speaker-disjoint split), which is then asked about its test part and about
+TurEV-DB, a corpus that it never met. Half an hour or more on two processors. URDU and TurEV-DB are read below FOLDER, which holds `urdu` and `turev-db`; without it
 only the corpus `demo` is shown.
 """
 

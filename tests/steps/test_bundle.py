@@ -15,14 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from toy import make, toy_answer
+from toy import licensed, make, toy_answer
 from voxemo.backends.base import Question
-from voxemo.catalog import lookup
 from voxemo.core.errors import BundleError, RunError
 from voxemo.core.ids import sha256_lines
 from voxemo.core.types import FAILURE_POLICIES, Response
 from voxemo.steps import verify_answers, verify_plan
-from voxemo.steps.bundle import bundle_files, bundle_run, shared_command, speaker_codes, texts_withheld, without_paths
+from voxemo.steps.bundle import bundle_files, bundle_run, shared_command, speaker_codes, without_paths
 from voxemo.steps.bundle_contents import Finding
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
@@ -112,17 +111,6 @@ def small(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) ->
         limit=8,
     )
     return bundle_files(toy_workspace, made, resamples=RESAMPLES)[0]
-
-
-def licensed(workspace: Workspace, run: Path, **access: Any) -> None:
-    """Make the corpus of a run one that may not be passed on, in its manifest and in the workspace."""
-    card = lookup.corpus_card("toy")
-    closed = card.model_copy(update={"access": card.access.model_copy(update=access)})
-    manifest = read_json(RunPaths(run).manifest)
-    changed = {"corpus_card": closed.model_dump(mode="json"), "corpus_card_sha256": closed.sha256()}
-    write_json(RunPaths(run).manifest, {**manifest, **changed})
-    report = workspace.prepare_report("toy")
-    write_json(report, {**read_json(report), "corpus_card_sha256": closed.sha256()})
 
 
 def forged(files: Mapping[str, bytes], **changed: bytes | None) -> dict[str, bytes]:
@@ -274,7 +262,8 @@ def test_no_word_of_the_answers_is_in_a_bundle_of_a_licensed_corpus(
 ) -> None:
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
-    licensed(workspace, copy, **access)
+    report = workspace.prepare_report("toy")
+    write_json(report, {**read_json(report), "corpus_card_sha256": licensed(copy, **access).sha256()})
 
     packed = bundle_run(workspace, copy, tmp_path / "run.zip", resamples=RESAMPLES)
 
@@ -303,16 +292,6 @@ def test_likelihoods_are_read_again_even_where_texts_are_left_out(toy_workspace:
     asked = [json.loads(line)["form"] for line in made["plan.jsonl"].splitlines()]
 
     assert verify_files("run", made).n_texts_read == asked.count("likelihood") > 0
-
-
-@pytest.mark.parametrize(
-    "card", [lookup.corpus_card(name) for name in lookup.corpus_names()], ids=lambda c: c.corpus_id
-)
-def test_texts_go_only_where_the_corpus_itself_may(card: Any) -> None:
-    free = card.access.redistributable and card.access.kind == "open"
-
-    assert (texts_withheld(card) is None) == free
-    assert texts_withheld(card, redact=True) is not None
 
 
 def test_nothing_in_a_bundle_tells_of_a_machine_or_its_user(files: dict[str, bytes], run: Path, tmp_path: Path) -> None:

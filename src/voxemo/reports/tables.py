@@ -7,6 +7,16 @@ import polars as pl
 from voxemo.core.escape import Latex, for_csv, for_latex, for_markdown, shortened
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; what rounds to zero has none.
+
+    >>> signed(2.04), signed(-0.04), signed(-0.3142, 2)
+    ('+2.0', '0.0', '-0.31')
+    """
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_text: int) -> str:
     r"""A Markdown table; the first ``n_text`` columns are text, the others numbers, aligned to the right.
 

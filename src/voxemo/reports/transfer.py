@@ -12,7 +12,7 @@ from voxemo.catalog.transfer import CorpusShift, corpus_shift
 from voxemo.core.cards import CorpusCard, ModelCard
 from voxemo.core.escape import Latex, for_latex, for_markdown
 from voxemo.reports.scoreboard import FinishedRun, prompt_title
-from voxemo.reports.tables import latex_table, markdown_table
+from voxemo.reports.tables import latex_table, markdown_table, signed
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import SCORES, read_table
@@ -232,7 +232,7 @@ def cell_text(cell: TransferCell | None) -> str:
 
 
 def _with_gain(value: float, delta: float | None) -> str:
-    return f"{100 * value:.1f}" + ("" if delta is None else f" ({100 * delta:+.1f})")
+    return f"{100 * value:.1f}" + ("" if delta is None else f" ({signed(100 * delta)})")
 
 
 def table_rows(cells: Sequence[TransferCell]) -> list[list[str]]:

@@ -14,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
-from voxemo.core.cards import BundleIndex, CorpusCard, RunManifest
+from voxemo.core.cards import BundleIndex, RunManifest
 from voxemo.core.errors import RunError
 from voxemo.core.ids import canonical_json
+from voxemo.core.quoting import texts_withheld, unquoted
 from voxemo.core.types import FAILURE_POLICIES, REFERENCE, FailurePolicy, Response
 from voxemo.scoring.table import SCORER_VERSION
 from voxemo.steps.plan import check_plan, implied_deviations
@@ -42,9 +43,6 @@ _MACHINE_OPTIONS = frozenset(
 
 _PATH = re.compile(r"(?<![\w./:~\\-])(?:~?(?:/[^\s/'\"<>|,;:()\[\]{}]+){2,}/?|~/[^\s'\"]+|[A-Za-z]:\\[^\s'\"]+)")
 """Two or more folders from the root, a path from somebody's home, or one of Windows; no part of an address."""
-
-_QUOTING = ("examples",)
-"""Fields of checks and failures that quote answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,20 +97,6 @@ def bundle_run(
         n_bytes=path.stat().st_size,
         n_scores=verified.n_scores,
     )
-
-
-def texts_withheld(card: CorpusCard, *, redact: bool = False) -> str | None:
-    """Why answers about a corpus may not be passed on in full; None where they may.
-
-    A model that transcribes what it hears writes the corpus down. So answers go only where the corpus itself may.
-    """
-    if redact:
-        return "asked for by whoever made the bundle"
-    if not card.access.redistributable:
-        return f"{card.name} may not be passed on (licence: {card.access.license}), and answers may quote it"
-    if card.access.kind != "open":
-        return f"{card.name} has to be asked for ({card.access.kind}), and answers may quote it"
-    return None
 
 
 def bundle_files(
@@ -255,16 +239,7 @@ def _failures(paths: RunPaths, *, quoting: bool) -> dict[str, bytes]:
     """Why answers could not be read, where `parse` has written it."""
     if not paths.failures.is_file():
         return {}
-    return {bundles.FAILURES: bundles.document_bytes(_unquoted(read_json(paths.failures), quoting=quoting))}
-
-
-def _unquoted(value: Any, *, quoting: bool) -> Any:
-    """The same without what quotes answers, unless they may be quoted."""
-    if isinstance(value, dict):
-        return {k: _unquoted(v, quoting=quoting) for k, v in value.items() if quoting or k not in _QUOTING}
-    if isinstance(value, list):
-        return [_unquoted(one, quoting=quoting) for one in value]
-    return value
+    return {bundles.FAILURES: bundles.document_bytes(unquoted(read_json(paths.failures), quoting=quoting))}
 
 
 # --- no trace of a machine or its user ---------------------------------------------------------------------------
@@ -344,6 +319,6 @@ def _worker_files(paths: RunPaths) -> dict[str, bytes]:
 
 def _check_files(paths: RunPaths, *, quoting: bool) -> dict[str, bytes]:
     return {
-        f"checks/{path.name}": bundles.document_bytes(_without_traces(_unquoted(read_json(path), quoting=quoting)))
+        f"checks/{path.name}": bundles.document_bytes(_without_traces(unquoted(read_json(path), quoting=quoting)))
         for path in sorted(paths.checks.glob("*.json"))
     }

@@ -60,7 +60,7 @@ def write_figures(
     for ranking in ranked:
         name = "ranks-synthetic" if ranking.synthetic else "ranks"
         splits = f"{len(ranking.splits)} evaluation split{'' if len(ranking.splits) == 1 else 's'}"
-        title = f"Ranks over {splits}{' of synthetic corpora' if ranking.synthetic else ''}"
+        title = f"Ranks over {splits}{', synthetic' if ranking.synthetic else ''}"
         written += ranks(frames.rank_frame(ranking), folder, name, title=title, kinds=kinds)
     for base, pairs in transfer_pairs(runs).items():
         if any(not pair.in_domain for pair in pairs):

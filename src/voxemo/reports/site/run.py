@@ -89,7 +89,7 @@ def _failed(evidence: RunEvidence) -> tuple[Block, ...]:
         return (Paragraph(text=text, warning=True),)
     if not evidence.failures:
         return (Paragraph(text="Every answer could be read."),)
-    return failure_blocks(evidence.failures)
+    return failure_blocks(evidence.failures, withheld=evidence.withheld)
 
 
 def runs_page(audits: tuple[RunAudit, ...]) -> Page:
