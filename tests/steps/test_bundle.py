@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 from toy import licensed, make, toy_answer
 from voxemo.backends.base import Question
 from voxemo.core.errors import BundleError, RunError
+from voxemo.core.ids import sha256_lines
 from voxemo.core.types import FAILURE_POLICIES, Response
-from voxemo.steps import verify as verifying
+from voxemo.steps import verify_answers, verify_plan
 from voxemo.steps.bundle import bundle_files, bundle_run, shared_command, speaker_codes, without_paths
+from voxemo.steps.bundle_contents import Finding
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, deafened_plan, plan_run
 from voxemo.steps.score import score_run
-from voxemo.steps.verify import Finding, VerifyResult, verify_bundle, verify_files
+from voxemo.steps.verify import VerifyResult, verify_bundle, verify_files
 from voxemo.store import bundles
 from voxemo.store.files import read_json, write_json
 from voxemo.store.layout import RunPaths, Workspace
@@ -199,8 +201,8 @@ def test_a_partial_run_and_other_deviations_are_noted(small: dict[str, bytes]) -
 
 
 def test_a_bundle_of_another_scorer_says_so(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "SCORER_VERSION", "99")
-    monkeypatch.setattr(verifying, "PARSER_VERSION", "99")
+    monkeypatch.setattr(verify_plan, "SCORER_VERSION", "99")
+    monkeypatch.setattr(verify_answers, "PARSER_VERSION", "99")
 
     result = verify_files("run", files)
 
@@ -514,6 +516,9 @@ def test_a_forgery_with_a_mended_index_is_found(
         ("priors.json", lambda p: p["soft_priors"].update({"all/1": [0.25, 0.25]}), "priors"),
         ("priors.json", lambda p: p.update(rules=[]), "votes"),
         ("priors.json", lambda p: p.update(rules="all"), "priors"),
+        ("parts.json", lambda p: p.pop("1"), "parts"),
+        ("parts.json", lambda p: p["1"]["test"].update(n=-1), "unreadable"),
+        ("parts.json", lambda p: p["1"].update(test="all"), "unreadable"),
     ],
 )
 def test_a_forged_document_is_found(
@@ -523,6 +528,50 @@ def test_a_forged_document_is_found(
 
     assert not result.holds
     assert found in codes(result)
+
+
+@pytest.fixture(scope="module")
+def limited(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A bundle of a run over every fold, two utterances of each part."""
+    runs = tmp_path_factory.mktemp("limited")
+    return bundle_files(
+        toy_workspace, scored(toy_workspace, runs, forms=("hard",), variants=("direct",), limit=2), resamples=RESAMPLES
+    )[0]
+
+
+def test_a_limited_run_that_says_it_is_whole_is_found_by_the_size_of_the_split_s_parts(
+    limited: dict[str, bytes],
+) -> None:
+    assert verify_files("run", limited).holds
+
+    hidden = verify_files("run", redocumented(limited, "manifest.json", lambda m: m.update(partial=None)))
+
+    assert codes(hidden) == {"partial_hidden"}
+    (text,) = [finding.text for finding in hidden.findings if finding.code == "partial_hidden"]
+    n = json.loads(limited[bundles.PARTS])["1"]["test"]["n"]
+    assert f"fold 1, test: 2 of {n} utterances are asked" in text
+
+
+def test_to_pass_for_whole_a_limited_run_needs_parts_that_are_made_up_too(limited: dict[str, bytes]) -> None:
+    folds: dict[str, list[str]] = {}
+    for line in limited["plan.jsonl"].splitlines():
+        row = json.loads(line)
+        folds.setdefault(row["fold_id"], []).append(row["utterance_id"])
+
+    def shrink(parts: dict[str, Any]) -> None:
+        for fold, names in folds.items():
+            digest = sha256_lines(sorted(names))
+            parts[fold]["test"] = {
+                "n": len(names),
+                "utterances_sha256": digest,
+                "n_labelled": len(names),
+                "labelled_sha256": digest,
+            }
+
+    claimed = redocumented(limited, "manifest.json", lambda m: m.update(partial=None))
+
+    # What the guide says that verify cannot find: a scoreboard compares parts.json with one of its own.
+    assert verify_files("run", redocumented(claimed, "parts.json", shrink)).holds
 
 
 def test_what_differs_is_named_row_by_row_with_both_numbers(small: dict[str, bytes]) -> None:

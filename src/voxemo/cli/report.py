@@ -1,6 +1,6 @@
 """`voxemo report`: finished runs as a scoreboard."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -131,7 +131,7 @@ def show_report(
         write_text(out / "scoreboard.md", scoreboard.markdown(made, conventions, failures))
         write_text(out / "scoreboard.csv", csv_text(tidy))
         written += [out / "scoreboard.md", out / "scoreboard.csv"]
-    written += _drawn_and_set(finished, figures, latex, published=published)
+    written += _drawn_and_set(finished, figures, latex, published=published, on_skip=skipped.append)
     unwritten: list[str] = []
     for run in finished:
         for write in (write_disclosure, write_classes):
@@ -173,7 +173,12 @@ def written_lines(paths: Sequence[Path]) -> list[str]:
 
 
 def _drawn_and_set(
-    finished: "Sequence[FinishedRun]", figures: Path | None, latex: Path | None, *, published: bool
+    finished: "Sequence[FinishedRun]",
+    figures: Path | None,
+    latex: Path | None,
+    *,
+    published: bool,
+    on_skip: Callable[[str], None],
 ) -> list[Path]:
     """Write figures and LaTeX tables where they are asked for; they are of the benchmark's reading and conventions."""
     from voxemo.reports import scoreboard
@@ -189,7 +194,7 @@ def _drawn_and_set(
     if figures is not None:
         from voxemo.reports.figures.of_runs import write_figures
 
-        written += write_figures(made, finished, figures)
+        written += write_figures(made, finished, figures, on_skip=on_skip)
     return written
 
 

@@ -105,6 +105,16 @@ class CardError(VoxEmoError, ValueError):
         self.place, self.problems = place, tuple(problems)
 
 
+class DisclosureError(VoxEmoError, ValueError):
+    """A file that should be a filled-in disclosure, and is none."""
+
+    FORM = "`voxemo new disclosure --out FILE` writes an empty form that says what each point asks."
+
+    def __init__(self, place: str, problems: Sequence[str], *, hint: str = FORM) -> None:
+        super().__init__(f"The disclosure file {place} cannot be used: {'; '.join(problems)}. {hint}".strip())
+        self.place, self.problems = place, tuple(problems)
+
+
 class PluginError(VoxEmoError):
     """An entry point that does not load, or gives an object of the wrong kind."""
 

@@ -10,7 +10,7 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.catalog.transfer import CorpusShift, corpus_shift
 from voxemo.core.cards import CorpusCard, ModelCard
-from voxemo.core.escape import for_markdown
+from voxemo.core.escape import Latex, for_latex, for_markdown
 from voxemo.reports.scoreboard import FinishedRun, prompt_title
 from voxemo.reports.tables import latex_table, markdown_table, signed
 from voxemo.store.layout import RunPaths
@@ -318,10 +318,12 @@ def markdown(title: str, cells: Sequence[TransferCell]) -> str:
     )
 
 
-def latex(title: str, cells: Sequence[TransferCell]) -> str:
+def latex(title: str, cells: Sequence[TransferCell], *, label: str = "tab:transfer") -> str:
     """The matrix as a LaTeX table, for documents that load ``booktabs``."""
     header, *rows = table_rows(cells)
-    return latex_table(header, rows, caption=f"{title}. {NOTE}", label="tab:transfer", n_text=1)
+    # A hyphen is too short for a minus; names in the first column have hyphens of their own.
+    rows = [[name, *(Latex(for_latex(cell).replace("(-", "($-$")) for cell in own)] for name, *own in rows]
+    return latex_table(header, rows, caption=f"{title}. {NOTE}", label=label, n_text=1)
 
 
 def csv_table(cells: Sequence[TransferCell]) -> pl.DataFrame:

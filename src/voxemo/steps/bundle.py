@@ -22,14 +22,17 @@ from voxemo.core.types import FAILURE_POLICIES, REFERENCE, FailurePolicy, Respon
 from voxemo.scoring.table import SCORER_VERSION
 from voxemo.steps.plan import check_plan, implied_deviations
 from voxemo.steps.score import load_scored
+from voxemo.steps.tested_parts import parts_of
 from voxemo.steps.truth import Truth
-from voxemo.steps.verify import SCORED_WITH, verify_files
+from voxemo.steps.verify import verify_files
+from voxemo.steps.verify_plan import SCORED_WITH
 from voxemo.store import bundles
 from voxemo.store.files import read_json
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.provenance import package_versions
 from voxemo.store.tables import ANALYSES, CONFUSIONS, PLAN, PREDICTIONS, SCORES, UNIT_COUNTS, UNIT_SUMS, read_table
+from voxemo.store.workspace import read_split
 
 REMOVED = "(removed)"
 
@@ -125,6 +128,7 @@ def bundle_files(
         bundles.VOTES: bundles.lines_bytes(_votes(truth, tested)),
         bundles.TRAITS: bundles.lines_bytes(_traits(truth, tested)),
         bundles.PRIORS: bundles.document_bytes(_priors(truth, manifest.split.folds)),
+        bundles.PARTS: bundles.document_bytes(_parts(workspace, manifest, truth)),
         bundles.SCORES: bundles.table_bytes(scores, SCORES),
         bundles.CONFUSIONS: bundles.table_bytes(read_table(paths.confusions, CONFUSIONS), CONFUSIONS),
         bundles.ANALYSES: bundles.table_bytes(read_table(paths.analyses, ANALYSES), ANALYSES),
@@ -208,6 +212,12 @@ def _priors(truth: Truth, folds: Sequence[str]) -> dict[str, Any]:
         "label_counts": {fold: truth.label_counts[fold].tolist() for fold in folds},
         "soft_priors": {f"{rule}/{fold}": None if p is None else p.tolist() for (rule, fold), p in soft.items()},
     }
+
+
+def _parts(workspace: Workspace, manifest: RunManifest, truth: Truth) -> dict[str, Any]:
+    split, _ = read_split(workspace, manifest.corpus_card.corpus_id, manifest.split.split_id)
+    folds = parts_of(split, truth.gold)
+    return {fold: {part: facts.model_dump(mode="json") for part, facts in of.items()} for fold, of in folds.items()}
 
 
 # --- what was answered -------------------------------------------------------------------------------------------

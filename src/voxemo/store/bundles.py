@@ -35,6 +35,8 @@ GOLD = "gold.jsonl"
 VOTES = "votes.jsonl"
 TRAITS = "traits.jsonl"
 PRIORS = "priors.json"
+PARTS = "parts.json"
+"""How large the test parts of the split are, by which a limited run is told from a whole one."""
 SCORES = "scores.jsonl"
 CONFUSIONS = "confusions.jsonl"
 ANALYSES = "analyses.jsonl"
@@ -42,7 +44,7 @@ UNIT_COUNTS = "unit_counts.jsonl"
 UNIT_SUMS = "unit_sums.jsonl"
 FAILURES = "failures.json"
 
-JUDGED_BY = (GOLD, VOTES, TRAITS, PRIORS)
+JUDGED_BY = (GOLD, VOTES, TRAITS, PRIORS, PARTS)
 COMPUTED = (SCORES, CONFUSIONS, ANALYSES, UNIT_COUNTS, UNIT_SUMS)
 NEEDED = (INDEX, MANIFEST, PLAN, PROMPTS, PREDICTIONS, RESPONSES, *JUDGED_BY, *COMPUTED)
 FURTHER = (FAILURES,)

@@ -34,6 +34,8 @@ class Cell:
     """Names its row."""
     missing: bool = False
     """Something that should be known and is not: shown as such."""
+    is_open: bool = False
+    """Something that is said not to be known, pinned or checked: shown as such."""
     strong: bool = False
     tint: int | None = None
     """0 to ``N_TINTS``."""
