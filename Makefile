@@ -9,11 +9,12 @@ VLLM_VENV ?= .venv-vllm
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-vllm check golden bench clean
+.PHONY: help demo install test coverage test-vllm check golden bench clean
 
 help:
 	@echo "make demo    install, then run the whole line on built-in input"
 	@echo "make test    install what the tests need, then format, lint, types and tests"
+	@echo "make coverage  the tests again, and which lines they reach"
 	@echo "make test-vllm  install vLLM for processors beside it, then compare it with the local engine; Linux only"
 	@echo "make check   ruff and mypy only"
 	@echo "make golden  rewrite the golden files; review the difference like code"
@@ -54,6 +55,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: check
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# Half as long again, so not with every test.
+coverage: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
 
 # The local engine answers in its own environment, vLLM in the other. vLLM's own warnings are not ours to mend, and what it

@@ -1,11 +1,11 @@
 """What fine-tuning gives, on synthetic and on real speech: UA before and after, with paired intervals, for three seeds.
 
-Run: python bench/fine_tuning.py [--evidence FOLDER] [--seeds N] [--folds N]
+Run: python bench/fine_tuning.py [--evidence FOLDER] [--seeds N] [--only demo|urdu] [--folds K,K]
 
-`voxemo-tiny` learns from the corpus `demo`, by the paper's recipe and by an override, and from the clips of URDU (a
-speaker-disjoint split), which is then asked about its test part and about TurEV-DB, a corpus that it never met. Half an
-hour or more on two processors. URDU and TurEV-DB are read below FOLDER, which holds `urdu` and `turev-db`; without it
-only the corpus `demo` is shown.
+`voxemo-tiny` learns from the corpus `demo` (the first fold, or those of --folds), by the paper's recipe and by an
+override, and from the clips of URDU (a speaker-disjoint split), which is then asked about its test part and about
+TurEV-DB, a corpus that it never met. Half an hour or more on two processors. URDU and TurEV-DB are read below FOLDER,
+which holds `urdu` and `turev-db`; without it only the corpus `demo` is shown.
 """
 
 import argparse
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--evidence", type=Path, help="Folder with `urdu` and `turev-db`.")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=("demo", "urdu"), help="Only one of the two parts.")
+    parser.add_argument("--folds", default="1", help="Of the corpus `demo`, separated by commas.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace, runs = Workspace(Path(folder) / "workspace"), Path(folder) / "runs"
@@ -97,7 +98,15 @@ def main() -> None:
             prepare_corpus(workspace, "demo")
             split_corpus(workspace, "demo")
             recipes = {"paper": PAPER, "override": OVERRIDE}
-            show_gain(workspace, runs, "demo", split_id="protocol", folds=("1",), seeds=given.seeds, recipes=recipes)
+            show_gain(
+                workspace,
+                runs,
+                "demo",
+                split_id="protocol",
+                folds=tuple(given.folds.split(",")),
+                seeds=given.seeds,
+                recipes=recipes,
+            )
         if given.evidence is not None and given.only != "demo":
             prepare_corpus(workspace, "urdu", given.evidence / "urdu")
             split_corpus(workspace, "urdu", policy="speaker-disjoint")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from hostile import hostile
 from toy import toy_workspace, workspace
 
-__all__ = ["evidence", "toy_workspace", "workspace"]
+__all__ = ["evidence", "hostile", "toy_workspace", "workspace"]
 
 # Shared machines pause; a law is about what holds, never about how long it takes.
 settings.register_profile("voxemo", deadline=None)

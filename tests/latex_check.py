@@ -10,6 +10,8 @@ ALLOWED = frozenset(
         "end",
         "input",
         "footnotesize",
+        "setlength",
+        "belowcaptionskip",
         "centering",
         "caption",
         "label",

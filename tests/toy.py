@@ -14,14 +14,15 @@ from voxemo_example.toy import make_toy_corpus
 from voxemo.backends.base import Backend, Question
 from voxemo.backends.scripted import ScriptedBackend
 from voxemo.catalog import lookup
+from voxemo.core.cards import CorpusCard
 from voxemo.core.types import Utterance
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.prepare import prepare_corpus
 from voxemo.steps.split import split_corpus
-from voxemo.store.files import read_json
-from voxemo.store.layout import Workspace
+from voxemo.store.files import read_json, write_json
+from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.workspace import read_prepared, write_prepared
 
 
@@ -42,6 +43,22 @@ def workspace(toy_workspace: Workspace, tmp_path: Path) -> Workspace:
     """A copy of the prepared workspace that a test may change."""
     shutil.copytree(toy_workspace.root, tmp_path / "workspace")
     return Workspace(tmp_path / "workspace")
+
+
+def licensed(run: Path, **access: Any) -> CorpusCard:
+    """Make the toy corpus of a run one that may not be passed on, in its manifest; gives the card as it is then."""
+    card = lookup.corpus_card("toy")
+    closed = card.model_copy(update={"access": card.access.model_copy(update=access)})
+    path = RunPaths(run).manifest
+    write_json(
+        path,
+        {
+            **read_json(path),
+            "corpus_card": closed.model_dump(mode="json"),
+            "corpus_card_sha256": closed.sha256(),
+        },
+    )
+    return closed
 
 
 def toy_answer(question: Question) -> str:

@@ -103,7 +103,13 @@ class Served:
 @contextmanager
 def served(toy: Workspace, folder: Path) -> Iterator[Served]:
     """Serve a run made in the folder until the block ends."""
-    workspace, run = make_run(toy, folder)
+    with serving(*make_run(toy, folder)) as running:
+        yield running
+
+
+@contextmanager
+def serving(workspace: Workspace, run: Path) -> Iterator[Served]:
+    """Serve a run until the block ends."""
     opened = open_run(workspace, run)
     with listen(0) as listening:
         port = listening.getsockname()[1]

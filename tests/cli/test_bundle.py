@@ -20,7 +20,14 @@ def run(voxemo: Command, tmp_path: Path) -> str:
     make_toy_corpus(tmp_path / "corpus")
     assert voxemo("prepare", "toy", "--root", "corpus").code == 0
     assert voxemo("split", "toy").code == 0
-    planned = voxemo("plan", "--corpus", "toy", "--model", "scripted", "--form", "hard", "--limit", "3", "--json")
+    made = answered(voxemo, tmp_path, limit=3)
+    assert voxemo("score", made, "--resamples", "20").code == 0
+    return made
+
+
+def answered(voxemo: Command, tmp_path: Path, *, limit: int) -> str:
+    """A parsed run over some clips of the toy corpus, every answer right."""
+    planned = voxemo("plan", "--corpus", "toy", "--model", "scripted", "--form", "hard", "--limit", limit, "--json")
     made = str(json.loads(planned.out)["run"])
     plan = _plan(Path(made))
     (tmp_path / "answers.jsonl").write_text(
@@ -29,7 +36,7 @@ def run(voxemo: Command, tmp_path: Path) -> str:
             for u, v, f in plan
         )
     )
-    for words in (("infer", made, "--answers", "answers.jsonl"), ("parse", made), ("score", made, "--resamples", "20")):
+    for words in (("infer", made, "--answers", "answers.jsonl"), ("parse", made)):
         assert voxemo(*words).code == 0
     return made
 
@@ -109,7 +116,25 @@ def test_compare_writes_its_table_and_ranks_three_runs(voxemo: Command, run: str
     assert len(lines) == 2
     refused = voxemo("compare", run, run, run)
     assert refused.code == 1
-    assert "are both runs of" in refused.err
+    assert "is given twice" in refused.err
+
+
+def test_compare_says_which_utterances_are_paired_and_how_many_are_left_out(
+    voxemo: Command, run: str, tmp_path: Path
+) -> None:
+    fewer = answered(voxemo, tmp_path, limit=2)
+    asked = ("--prompt", "direct", "--resamples", "20")
+
+    shown = voxemo("compare", run, fewer, *asked, "--out", "table.csv")
+    found = json.loads(voxemo("compare", run, fewer, *asked, "--json").out)["comparisons"][0]["utterances"]
+
+    n = len({name for name, *_ in _plan(Path(fewer))})
+    n_more = len({name for name, *_ in _plan(Path(run))}) - n
+    assert n_more > 0
+    said = f"toy: {n} utterances are compared; LEFT OUT, as the other run does not answer them: {n_more} of A, 0 of B"
+    assert said in " ".join(shown.out.split())
+    assert (tmp_path / "table.csv").read_text().splitlines()[1].endswith(f",{n},{n_more},0,left out")
+    assert found == {"n_shared": n, "n_alone": [n_more, 0], "left_out": True}
 
 
 @pytest.mark.parametrize("words", [(), ("one",), ("one", "--a", "two", "--b", "three"), ("--a", "one")])

@@ -43,8 +43,13 @@ def test_a_new_corpus_still_needs_a_name(voxemo: Voxemo) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('[split]\nspeaker_independent = "perhaps"', "split.speaker_independent"),
-        ('weather = "fine"', "weather: Extra inputs are not permitted"),
+        (
+            '[split]\nspeaker_independent = "perhaps"',
+            "split.speaker_independent is 'perhaps', expected a valid boolean or 'unknown' (true only if no speaker",
+        ),
+        ('weather = "fine"', "weather: no such point is asked for"),
+        ("[[prompts]]\ntext = 3", "prompts.1.text is 3, expected a valid string (All of it"),
+        ("labels = 3", "labels is 3, expected"),
         ("[split", "it is no TOML"),
     ],
 )
@@ -56,6 +61,7 @@ def test_a_form_that_is_none_is_refused_with_the_point_named(
     refused = voxemo("disclose", "form.toml")
 
     assert refused.code == 1
+    assert refused.err.startswith("DisclosureError: The disclosure file form.toml cannot be used: ")
     assert told in refused.err
 
 
@@ -82,6 +88,9 @@ def test_a_run_folder_discloses_itself_by_the_same_checklist(voxemo: Voxemo, wor
     assert (unscored.code, scored.code) == (1, 0)
     assert "MISSING (1): scoring.scorer" in unscored.out
     assert "Complete: every point is filled in" in scored.out
+    unsettled = "model.training_data, model.training_overlap, checks.hears"
+    assert f"OPEN (3), said to be not known, not pinned or not checked: {unsettled}" in scored.out
+    assert "- does it hear: **OPEN:** not checked" in scored.out
     assert "- speakers shared: " in scored.out
 
 
@@ -102,3 +111,26 @@ def test_a_report_writes_figures_and_tables_where_it_is_asked_to(
         "table-4-hard-scripted.tex",
         "tables.tex",
     ]
+
+
+def test_a_run_that_an_older_version_scored_is_named_and_the_figures_of_the_others_are_drawn(
+    voxemo: Voxemo, workspace: Workspace, tmp_path: Path
+) -> None:
+    older, newer = (answered(workspace, forms=("hard",), variants=("direct",), limit=limit) for limit in (4, 5))
+    for run in (older, newer):
+        voxemo("score", run, "--resamples", "10", "--workspace", workspace.root)
+    for name in ("analyses.parquet", "unit_counts.parquet", "unit_sums.parquet"):
+        (older / name).unlink()
+
+    done = voxemo("report", older, newer, "--partial", "--figures", tmp_path / "figures", "--json")
+
+    told = json.loads(done.out)
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert done.code == 0
+    drawn = {
+        run: {n.split(".")[2] for n in names if n.startswith(run.name.replace(".", "-"))} for run in (older, newer)
+    }
+    assert drawn[older] == {"confusion"}
+    assert drawn[newer] == {"confusion", "agreement"}
+    assert told["skipped"][0].startswith(f"figures of {older.name} are not all drawn: ")
+    assert f"Run: voxemo score {older}" in told["skipped"][0]

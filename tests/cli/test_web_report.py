@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from site_world import scored
+from toy import licensed
 from voxemo.reports import figures
 from voxemo.store.layout import Workspace
 
@@ -34,6 +35,17 @@ def test_report_writes_a_site_and_tables_where_both_are_asked_for(
     assert told["site"]["n_runs"] == 1
     assert told["rows"]
     assert (tmp_path / "tables" / "scoreboard.md").is_file()
+
+
+def test_report_says_of_which_corpora_the_site_shows_no_answer_and_why(voxemo: Callable[..., Any], run: Path) -> None:
+    shown = voxemo("report", run, "--html", "site")
+    redacted = voxemo("report", run, "--html", "site", "--redact")
+    licensed(run, redistributable=False)
+    closed = voxemo("report", run, "--html", "site")
+
+    assert "not shown" not in shown.out
+    assert "failed answers are counted and not shown: asked for" in redacted.out
+    assert "may not be passed on" in closed.out
 
 
 def test_report_refuses_a_folder_that_is_not_its_own(voxemo: Callable[..., Any], run: Path, tmp_path: Path) -> None:

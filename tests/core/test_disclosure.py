@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from voxemo.core.disclosure import SECTIONS, Disclosure, checklist, contradictions, missing_points, template
+from voxemo.core.disclosure import (
+    SECTIONS,
+    Disclosure,
+    checklist,
+    contradictions,
+    missing_points,
+    open_points,
+    template,
+)
 from voxemo.core.schemas import json_schema
 
 FULL: dict[str, Any] = {
@@ -165,6 +173,37 @@ def test_what_is_said_beside_the_points_stands_in_the_checklist() -> None:
     lines = {(section.title, point.name, point.value) for section in checklist(document) for point in section.points}
     assert {("Audio", "fan", "broken"), ("Seeds", "sampling", "3")} <= lines
     assert ("Deviations from the protocol", "", "none of yours") in lines
+
+
+KNOWN: dict[str, Any] = {
+    "checks": {"hears": "yes"},
+    "model": {"training_data": "public", "training_overlap": "none known"},
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "point", "value"),
+    [
+        ("model", "revision", "not pinned"),
+        ("model", "training_overlap", "Undisclosed: it may hold the corpus"),
+        ("corpus", "n_speakers", "unknown"),
+        ("split", "speaker_independent", "unknown"),
+        ("machine", "batch_size", "not known"),
+    ],
+)
+def test_a_point_that_says_it_is_not_known_is_open_and_not_missing(section: str, point: str, value: str) -> None:
+    settled = changed(**KNOWN)
+    document = changed(**{**KNOWN, section: {**KNOWN.get(section, {}), point: value}})
+
+    assert (open_points(settled), open_points(document)) == ([], [f"{section}.{point}"])
+    assert missing_points(document) == []
+    shown = [one for part in checklist(document) for one in part.points if one.is_open]
+    assert [one.value for one in shown] == [value]
+
+
+@pytest.mark.parametrize("value", ["none", "not applicable", "notably clean", "no"])
+def test_an_answer_that_says_no_is_not_open(value: str) -> None:
+    assert open_points(changed(**{**KNOWN, "checks": {"hears": value}})) == []
 
 
 def test_the_template_is_a_disclosure_whose_every_point_is_missing() -> None:

@@ -12,6 +12,7 @@ MADE: list[VoxEmoError] = [
     errors.UnknownName("corpus", "emodbb", ["emodb"]),
     errors.DuplicateName("model", "a", ["b", "c"]),
     errors.CardError("x.toml", ["no labels"]),
+    errors.DisclosureError("x.toml", ["no TOML"]),
     errors.PluginError("voxemo.corpora", "toy", "it is a string"),
     errors.MissingDependency("This", package="ray", extra="ray"),
     errors.CorpusNotFound("emodb", "nowhere"),

@@ -255,6 +255,13 @@ def test_a_file_that_is_no_table_says_where_it_is_not(
         read_manifest(tmp_path / name)
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_table_whose_name_is_a_pattern_is_read(write: Write, tmp_path: Path, ending: str) -> None:
+    table = write([ROW], ending).rename(tmp_path / f"own [1]*{ending}")
+
+    assert len(read_manifest(table).utterances) == 1
+
+
 def test_an_absolute_path_below_the_root_is_answered_with_the_relative_one(write: Write, tmp_path: Path) -> None:
     inside = write([{**ROW, "audio_path": str(tmp_path / "audio" / "a" / "1.wav")}])
     with pytest.raises(ManifestError, match=r"Below --root that is 'a/1\.wav'"):

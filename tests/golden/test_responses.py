@@ -12,9 +12,9 @@ import pytest
 
 from golden_files import GOLDEN, check_golden
 from label_sets import label_set_of
+from voxemo.core.reasons import REASONS
 from voxemo.core.types import ParsedPrediction, Reading
 from voxemo.parsing.hard import parse_hard
-from voxemo.parsing.reasons import REASONS
 from voxemo.parsing.repair import REPAIRS
 from voxemo.parsing.soft import parse_distribution
 

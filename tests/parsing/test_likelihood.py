@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from voxemo.core.labels import LabelSet
+from voxemo.core.reasons import REASONS
 from voxemo.parsing.likelihood import read_likelihoods
-from voxemo.parsing.reasons import REASONS
 
 FOUR = LabelSet(("angry", "happy", "neutral", "sad"))
 SCORES = st.lists(st.floats(-500, 0), min_size=4, max_size=4)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from label_sets import EVERY_LABEL, label_set_of
 from voxemo.catalog.lookup import prompt, prompt_names
 from voxemo.core.labels import LabelSet
+from voxemo.core.reasons import REASONS
 from voxemo.core.types import ParsedPrediction, Reading
 from voxemo.parsing.fields import MAX_RAW_CHARS
 from voxemo.parsing.hard import parse_hard
-from voxemo.parsing.reasons import REASONS
 from voxemo.parsing.repair import REPAIRS
 from voxemo.parsing.soft import parse_distribution
 from voxemo.parsing.spans import read_parts

@@ -1,21 +1,35 @@
-"""Hostile text through every text that comes out: nothing acts, nothing is taken for markup, nothing breaks."""
+"""Hostile text through every report: nothing acts, nothing is taken for markup, nothing breaks."""
 
 import csv
 import io
 import json
 import re
-from collections.abc import Callable
-from html.parser import HTMLParser
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
-from hostile import HOSTILE, NAME, ON_CARDS, acting, hostile_run
+from hostile import (
+    CODES,
+    FILE_NAME,
+    HOSTILE,
+    NAME,
+    ON_CARDS,
+    OWN,
+    HostileWorld,
+    Page,
+    acting,
+    acting_elements,
+    forged,
+    formulas,
+    is_number,
+    page_problems,
+    rendered,
+)
 from latex_check import columns, problems
+from viewing import Served, names_of, serving
 from voxemo.core.escape import (
     FORMULA,
     fenced,
@@ -27,61 +41,15 @@ from voxemo.core.escape import (
     for_terminal,
     visible,
 )
-from voxemo.reports import figures, transfer
+from voxemo.reports import figures, scoreboard, transfer
+from voxemo.reports.figures.of_runs import write_figures
 from voxemo.reports.tables import csv_text, latex_table, markdown_table
 from voxemo.reports.transfer import TransferCell
-from voxemo.store.layout import Workspace
 
 # What these tests share takes long to make: one process makes it, once.
 pytestmark = pytest.mark.xdist_group("hostile")
 
-TAGS = frozenset(
-    {
-        "h1",
-        "h2",
-        "h3",
-        "p",
-        "ul",
-        "li",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "strong",
-        "pre",
-        "code",
-        "em",
-        "hr",
-        "br",
-    }
-)
 ANY = st.text(st.characters(), max_size=60) | st.sampled_from(list(HOSTILE.values())[:-1]).map(lambda text: text[:500])
-
-
-class Tags(HTMLParser):
-    """Every element of a page, and attributes other than those of our own tables and blocks."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [
-            one for one in attrs if one not in (("style", "text-align:right"), ("class", "language-text"))
-        ]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def rendered(markdown: str) -> Tags:
-    return Tags(MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough").render(markdown))
 
 
 # --- one function for each target ----------------------------------------------------------------------------------
@@ -92,11 +60,12 @@ def rendered(markdown: str) -> Tags:
 def test_nothing_acts_after_a_text_was_made_fit(name: str, show: Callable[[str], str]) -> None:
     shown = show(HOSTILE[name])
 
-    assert acting(shown, keep="\n\t" if show is for_terminal else "") == set()
+    assert acting(shown, keep="\n" if show is for_terminal else "") == set()
     shown.encode()
 
 
 @given(ANY)
+@example("-")
 def test_markdown_shows_any_text_as_it_is(text: str) -> None:
     made = rendered(f"- point: {for_markdown(text)}\n- {for_markdown(text)}\n")
 
@@ -145,35 +114,41 @@ def test_json_says_the_same_and_nothing_in_it_acts(value: dict[str, str]) -> Non
     assert acting(made) == set()
 
 
-@pytest.mark.parametrize("name", ON_CARDS)
-def test_a_matrix_of_transfers_shows_any_name(name: str, tmp_path: Path) -> None:
-    text = ON_CARDS[name]
+def matrix(text: str) -> list[TransferCell]:
+    """Two scores and a refusal, with the text wherever there is one."""
     cells = [
         TransferCell(source=text, target=target, in_domain=False, value=0.5, zero_shot=0.4, zero_shot_prompt=text)
         for target in (text, "plain")
     ]
-    cells.append(TransferCell(source=text, target="third", in_domain=False, refused=text))
-    markdown = rendered(transfer.markdown(text, cells))
-    table = transfer.latex(text, cells)
-    (drawn,) = figures.transfer_map(cells, tmp_path, "map", title=text, kinds=("svg",))
+    return [*cells, TransferCell(source=text, target="third", in_domain=False, refused=text)]
 
-    assert set(markdown.tags) <= TAGS
-    assert markdown.attributes == []
+
+@pytest.mark.parametrize("name", ON_CARDS)
+def test_a_matrix_of_transfers_shows_any_name(name: str) -> None:
+    cells = matrix(ON_CARDS[name])
+    markdown = rendered(transfer.markdown(ON_CARDS[name], cells))
+    table = transfer.latex(ON_CARDS[name], cells)
+    written = csv_text(transfer.csv_table(cells))
+
+    assert (markdown.attributes, set(markdown.tags) - OWN) == ([], set())
     assert (problems(table), columns(table)) == ([], {4})
-    assert acting(csv_text(transfer.csv_table(cells))) == set()
-    ElementTree.parse(drawn)
+    assert (acting(written), formulas(written)) == (set(), [])
+
+
+def test_a_map_of_transfers_shows_any_name(tmp_path: Path) -> None:
+    cells = [cell for text in ON_CARDS.values() for cell in matrix(text)]
+    (drawn,) = figures.transfer_map(cells, tmp_path, "map", title=NAME, kinds=("svg",))
+    text = drawn.read_text(encoding="utf-8")
+
+    assert (acting(text), acting_elements(text)) == (set(), set())
 
 
 # --- a hostile run -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def run(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import shutil
-
-    folder = tmp_path_factory.mktemp("hostile")
-    shutil.copytree(toy_workspace.root, folder / "workspace")
-    return hostile_run(Workspace(folder / "workspace"))
+def run(hostile: HostileWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return forged(hostile, tmp_path_factory.mktemp("reported")).run
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +159,7 @@ def reported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     from voxemo.cli.main import app
 
     folder = tmp_path_factory.mktemp("reports")
-    words = ["report", str(run), "--out", str(folder), "--figures", str(folder / "figures"), "--latex", str(folder)]
+    words = ["report", str(run), "--out", str(folder), "--latex", str(folder), "--html", str(folder / "site")]
     shown = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
     assert shown.exit_code == 0, shown.output
     return folder, shown.output
@@ -206,7 +181,7 @@ def test_markdown_reports_have_no_markup_but_their_own(name: str, run: Path, rep
     made = rendered(text)
 
     assert acting(text) == set()
-    assert set(made.tags) <= TAGS
+    assert set(made.tags) <= OWN
     assert made.attributes == []
     if name != "classes.md":
         assert "<script>alert(1)</script>" in made.text
@@ -215,14 +190,11 @@ def test_markdown_reports_have_no_markup_but_their_own(name: str, run: Path, rep
 def test_the_csv_has_no_formula_and_its_numbers_are_numbers(reported: tuple[Path, str]) -> None:
     text = (reported[0] / "scoreboard.csv").read_text(encoding="utf-8")
     header, *rows = csv.reader(io.StringIO(text))
-    number = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 
     assert acting(text) == set()
+    assert formulas(text) == []
     assert {len(row) for row in rows} == {len(header)}
-    for row in rows:
-        for cell in row:
-            assert not cell.startswith(("=", "+", "-", "@")) or number.fullmatch(cell)
-    assert all(number.fullmatch(row[header.index("value")]) for row in rows if row[header.index("value")])
+    assert all(is_number(row[header.index("value")]) for row in rows if row[header.index("value")])
 
 
 def test_latex_tables_are_sound(reported: tuple[Path, str]) -> None:
@@ -236,15 +208,29 @@ def test_latex_tables_are_sound(reported: tuple[Path, str]) -> None:
             assert len(columns(text)) == 1
 
 
-def test_figures_are_well_formed_and_hold_nothing_that_runs(reported: tuple[Path, str]) -> None:
-    paths = sorted((reported[0] / "figures").glob("*.svg"))
+def test_the_site_shows_any_text_and_runs_none(reported: tuple[Path, str]) -> None:
+    paths = sorted((reported[0] / "site").rglob("*.html"))
+    pages = [path.read_text(encoding="utf-8") for path in paths]
 
-    assert len(paths) > 5
+    assert len(pages) > 5
+    for path, html in zip(paths, pages, strict=True):
+        assert (path.name, page_problems(html), acting(html, keep="\n\t")) == (path.name, [], set())
+    shown = "".join(Page(html).text for html in pages)
+    for text in (HOSTILE["script"], HOSTILE["attribute"], HOSTILE["template"], HOSTILE["formula"]):
+        assert text in shown
+
+
+def test_figures_are_well_formed_and_hold_nothing_that_runs(run: Path, tmp_path: Path) -> None:
+    finished = scoreboard.read_runs([run])
+    skipped: list[str] = []
+    paths = write_figures(scoreboard.boards(finished), finished, tmp_path, kinds=("svg",), on_skip=skipped.append)
+
+    assert (len(paths) > 5, skipped) == (True, [])
     for path in paths:
         text = path.read_text(encoding="utf-8")
-        tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(text).iter()}
+        assert re.fullmatch(r"[A-Za-z0-9._+-]+", path.name)
         assert acting(text) == set()
-        assert not tags & {"script", "foreignObject", "image", "a"}
+        assert acting_elements(text) == set()
         assert "onerror=" not in re.sub(r"<(title|desc|text)[^>]*>[^<]*<", "<", text)
 
 
@@ -253,39 +239,44 @@ def test_file_names_hold_nothing_hostile(reported: tuple[Path, str]) -> None:
         assert re.fullmatch(r"[A-Za-z0-9._+-]+", path.name), path.name
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("parse", "{run}"), ("score", "{run}", "--resamples", "10"), ("compare", "{run}", "{run}"), ("disclose", "{run}")],
-    ids=lambda words: words[0],
-)
-@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-def test_nothing_that_a_verb_prints_acts(words: tuple[str, ...], as_json: bool, run: Path) -> None:
-    from typer.testing import CliRunner
-
-    from voxemo.cli.main import app
-
-    given_words = [word.replace("{run}", str(run)) for word in words] + (["--json"] if as_json else [])
-    env = {"VOXEMO_HOME": str(run.parents[1] / "workspace"), "COLUMNS": "300"}
-
-    shown = CliRunner().invoke(app, given_words, env=env)
-
-    assert acting(shown.output, keep="\n\t") == set()
-    if as_json and shown.output:
-        json.loads(shown.stdout)
+@pytest.fixture(scope="module")
+def listening(hostile: HostileWorld) -> Iterator[Served]:
+    with serving(hostile.workspace, hostile.run) as running:
+        yield running
 
 
-def test_an_error_that_quotes_hostile_text_does_not_act(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from voxemo.cli import main
+def test_the_listening_page_shows_any_text_and_runs_none(listening: Served) -> None:
+    html = listening.get("").body.decode()
+    page = Page(html)
 
-    for text in list(HOSTILE.values())[:-1]:
-        monkeypatch.setattr("sys.argv", ["voxemo", "show", "corpus", text])
-        with pytest.raises(SystemExit):
-            main.run()
+    assert page_problems(html) == []
+    assert acting(page.text, keep="\n\t") == set()
+    # What a choice stands for is asked for as it is.
+    assert acting("".join(value or "" for name, value in page.attributes if name != "value")) == set()
+    assert HOSTILE["script"] in page.text
 
-    captured = capsys.readouterr()
-    assert acting(captured.err + captured.out) == set()
+
+def test_what_the_listening_page_asks_for_is_ascii_and_of_any_name(listening: Served) -> None:
+    facts = listening.run.facts()
+    for speaker in facts["speakers"]:
+        found = listening.get("api/utterances", speaker=speaker).body.decode("ascii")
+        assert json.loads(found)["n"] == len(CODES)
+    for name in names_of(listening.run):
+        got = listening.get("api/utterance", id=name).body.decode("ascii")
+        for answer in json.loads(got)["answers"]:
+            assert acting("".join(piece["text"] for piece in answer["pieces"]), keep="\n\t") == set()
+    for words in ({"id": NAME}, {"id": FILE_NAME}):
+        refused = listening.get("api/utterance", **words)
+        assert refused.status == 404
+        assert json.loads(refused.body.decode("ascii")).keys() == {"problem"}
+
+
+def test_a_selection_has_no_formula_and_a_line_for_each_name(listening: Served) -> None:
+    table = listening.get("utterances.csv").body.decode()
+    names = listening.get("utterances.txt").body.decode()
+
+    assert (acting(table), formulas(table)) == (set(), [])
+    assert len(names.splitlines()) == len(names_of(listening.run))
 
 
 def test_a_megabyte_of_an_answer_is_no_megabyte_of_a_report(run: Path, reported: tuple[Path, str]) -> None:

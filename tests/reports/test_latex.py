@@ -198,6 +198,7 @@ def test_corpora_have_our_counts_and_the_paper_s_where_they_differ(finished: Fin
     assert problems(made) == []
     cells = row(made, r"URDU$^{\dagger}$")
     assert cells[1:9] == ["2018", "in-the-wild", "talkshow", "perceived", "Urdu", "4", "29 (38)", "400"]
+    assert cells[9] == "0.3"
     assert row(plain, r"URDU$^{\dagger}$")[7] == "29"
 
 

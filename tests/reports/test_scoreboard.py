@@ -233,7 +233,8 @@ def test_the_disclosure_has_every_point_of_the_checklist(finished: FinishedRun) 
         "longest answer: 512",
         "repetition penalty: 1.0",
         "overlap of training data with the tested corpus: ",
-        "not pinned",
+        "revision: not applicable",
+        "does it hear: **OPEN:** not checked",
         "angry, happy, neutral, sad",
         manifest.package_versions["numpy"],
     ):

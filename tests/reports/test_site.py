@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,26 +11,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from site_world import HOSTILE_NAME, scored, toy_runs
+from toy import licensed, toy_answer
+from voxemo.backends.base import Question
 from voxemo.catalog import lookup
+from voxemo.cli.report import show_report
 from voxemo.core.cards import ModelCard, TrainingRecord
 from voxemo.core.errors import MissingDependency, RunError
+from voxemo.core.reasons import REASONS
 from voxemo.core.types import ENSEMBLE
 from voxemo.reports import figures
-from voxemo.reports.scoreboard import FinishedRun, boards, read_runs
+from voxemo.reports.hearing import heard_gains
+from voxemo.reports.ranking import RankedSplit, Ranking
+from voxemo.reports.scoreboard import FinishedRun, boards, prompt_title, read_runs
 from voxemo.reports.site import build
 from voxemo.reports.site.assets import classic_script
-from voxemo.reports.site.build import MARKER, Site, SiteOptions, board_places, build_site, write_corpus
-from voxemo.reports.site.corpus import confusion_table
+from voxemo.reports.site.audit import audit_page
+from voxemo.reports.site.build import MARKER, Site, SiteOptions, audit_of, board_places, build_site, write_corpus
+from voxemo.reports.site.corpus import confusion_table, corpus_page
 from voxemo.reports.site.evidence import read_evidence
 from voxemo.reports.site.index import index_page
 from voxemo.reports.site.model import model_page
 from voxemo.reports.site.parts import MARKS, Cell, Page, Row, Section, Table, page_name
-from voxemo.reports.site.ranks import tied_on
+from voxemo.reports.site.ranks import ranking_blocks, tied_on
 from voxemo.reports.site.render import address, render
 from voxemo.reports.site.run import run_page
 from voxemo.reports.site.standings import Standing, standings, training_data
 from voxemo.reports.site.transfer import NO_BASE, pairs_by_base, transfer_page, transfer_run
 from voxemo.steps.plan import PlanOptions
+from voxemo.store.files import write_json
 from voxemo.store.layout import RunPaths, Workspace
 
 # What these tests share takes long to make: one process makes it, once.
@@ -65,6 +74,14 @@ def standing_of(finished: list[FinishedRun], model: str = "scripted", *, soft: b
         if (one.model_id, one.place.soft, one.place.audio_condition, one.place.split_id)
         == (model, soft, "clean", "protocol")
     )
+
+
+def toy_page(runs: list[FinishedRun]) -> Page:
+    """The page of the toy corpus, over some of its runs."""
+    made = boards(runs)
+    places = board_places(made, runs)
+    found = [one for board, place in zip(made, places, strict=True) for one in standings(board, runs, place)]
+    return corpus_page(made, places, found, [read_evidence(run) for run in runs], tied={})
 
 
 def section(page: Page, anchor: str) -> Section:
@@ -235,19 +252,16 @@ def test_a_model_page_shows_score_and_failures_of_every_prompt(finished: list[Fi
 
 
 def test_a_model_that_heard_silence_shows_what_hearing_is_worth(finished: list[FinishedRun]) -> None:
-    made = boards(finished)
-    places = board_places(made, finished)
-    found = [one for board, place in zip(made, places, strict=True) for one in standings(board, finished, place)]
-    own = [one for one in found if one.model_id == "scripted" and one.place.split_id == "protocol"]
-    clean = [one for one in own if one.place.audio_condition == "clean"]
-    deaf = [one for one in own if one.place.audio_condition == "silence"]
+    gains = heard_gains(boards(finished), finished)
 
-    page = model_page(lookup.model_card("scripted"), clean, deaf, checks={}, tied={})
+    page = model_page(lookup.model_card("scripted"), [standing_of(finished)], gains, checks={}, tied={})
 
     (table,) = tables(page, "hearing")
     assert set(texts(table.rows, 3)) == {"silence"}
+    assert set(lookup.prompt_names()) < {gain.system_id for gain in gains}
     # The toy's answers come from the clip's name, whatever is heard.
-    assert {float(text) for text in texts(table.rows, 6)} == {0.0}
+    assert set(texts(table.rows, 6)) == {"0.0"}
+    assert set(texts(table.rows, 7)) == {"[0.0, 0.0]"}
 
 
 def test_what_a_run_does_not_record_is_shown_as_missing(finished: list[FinishedRun]) -> None:
@@ -282,6 +296,155 @@ def test_a_run_of_an_older_version_says_which_commands_bring_what_is_missing(run
     assert f"voxemo score {run_id}" in page
     assert f"voxemo parse {run_id}" in page
     assert "kept no reasons" in (site.folder / "audit.html").read_text(encoding="utf-8")
+
+
+def test_the_audit_page_says_every_reason_of_its_tables_in_words(finished: list[FinishedRun]) -> None:
+    page = audit_page([audit_of(read_evidence(run)) for run in finished])
+
+    reasons = [head.text for table in tables(page, "failures") for head in table.heads if head.group == "reason"]
+    (told,) = (block for block in section(page, "failures").blocks if block.kind == "facts")
+    assert [name for name, _ in told.items] == reasons != []
+    assert [value.text for _, value in told.items] == [REASONS[reason] for reason in reasons]
+
+
+def test_a_reason_of_another_version_is_said_to_be_unknown(finished: list[FinishedRun]) -> None:
+    audit = audit_of(read_evidence(finished[0]))
+    failure = {"reason": "yawned", "n": 1, "system_id": "direct", "form": "hard", "examples": []}
+
+    (told,) = (
+        block for block in audit_page([replace(audit, failures=(failure,))]).every_block if block.kind == "facts"
+    )
+
+    assert told.items == (("yawned", Cell(text="Not known to this version.")),)
+
+
+def test_calibration_counts_the_answers_that_it_is_of(finished: list[FinishedRun]) -> None:
+    """Failed answers have no confidence."""
+    run = next(run for run in finished if "hostile" in run.manifest.run_id)
+    rows = read_evidence(run).analyses
+    assert rows is not None
+    bins = rows.filter(pl.col("kind") == "calibration", pl.col("group") != "all", pl.col("metric") == "accuracy")
+
+    (table,) = (one for one in toy_page([run]).tables if one.caption.startswith("Calibration"))
+
+    place = [head.text for head in table.heads].index("answers read")
+    shown = {row.cells[1].text: row.cells[place].sort for row in table.rows if row.cells[2].text == "stated"}
+    counted = {prompt_title(name): n for name, n in bins.group_by("system_id").agg(pl.col("n").sum()).iter_rows()}
+    assert shown
+    assert shown == {prompt: counted[prompt] for prompt in shown}
+    assert min(shown.values()) < rows["n"].max()
+
+
+def test_the_distributions_of_a_voted_board_stand_beside_the_listeners_votes(finished: list[FinishedRun]) -> None:
+    rows = [row for table in toy_page(finished).tables if "mean distributions" in table.caption for row in table.rows]
+
+    assert {row.cells[0].text for row in rows if row.cells[0].strong} == {"listeners' votes"}
+
+
+@pytest.mark.parametrize(("n", "caption"), [(1, "over 1 evaluation split"), (2, "over 2 evaluation splits")])
+def test_one_split_is_not_said_to_be_several(n: int, caption: str) -> None:
+    split = RankedSplit(corpus_id="a", corpus_name="A", partition="test", split_id="protocol")
+    blocks = ranking_blocks([Ranking(splits=(split,) * n, systems=(), synthetic=False)])
+
+    (table,) = (block for block in blocks if block.kind == "table")
+    assert table.caption == f"Overall rank {caption}"
+
+
+# --- answers that may quote a corpus --------------------------------------------------------------------------------
+
+HEARD = "quokka marmalade zeppelin"
+
+
+@pytest.fixture
+def overheard(workspace: Workspace) -> Path:
+    """A run whose answers write down what was heard, readable ones and unreadable ones."""
+
+    def answer(question: Question) -> str:
+        said = toy_answer(question)
+        return f"FINAL LABEL: {HEARD}, I hear" if said == "I hear something." else f"TRANSCRIPT: {HEARD}\n{said}"
+
+    run = scored(workspace, answer=answer)
+    write_json(RunPaths(run).parity_check, PARITY | {"examples": [{"fast": HEARD, "plain": HEARD}]})
+    return run
+
+
+PARITY = {
+    "n_questions": 3,
+    "n_answers_differ": 1,
+    "n_labels_differ": 0,
+    "dtype": "float32",
+    "device": "cpu",
+    "batch_size": 2,
+}
+
+
+def pages_with(folder: Path, text: str) -> set[str]:
+    pages = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "assets")
+    return {path.relative_to(folder).parts[0] for path in pages if text.encode() in path.read_bytes()}
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("access", "why"),
+    [
+        ({"redistributable": False}, "may not be passed on"),
+        ({"kind": "request", "downloads": ()}, "has to be asked for"),
+    ],
+    ids=["not to be passed on", "to be asked for"],
+)
+def test_no_page_quotes_an_answer_about_a_licensed_corpus_and_all_say_why(
+    overheard: Path, tmp_path: Path, access: dict[str, Any], why: str
+) -> None:
+    licensed(overheard, **access)
+
+    made = build_site([overheard], tmp_path / "html")
+
+    assert [text for text in made.withheld if why in text] == list(made.withheld) != []
+    assert not [word for word in HEARD.split() if pages_with(made.folder, word)]
+    assert pages_with(made.folder, why) == {"audit.html", "runs"}
+    assert pages_with(made.folder, "out_of_set") == {"audit.html", "runs"}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_failed_answers_about_an_open_corpus_are_shown_unless_they_are_asked_to_be_left_out(
+    overheard: Path, tmp_path: Path
+) -> None:
+    shown = build_site([overheard], tmp_path / "html")
+    left_out = build_site([overheard], tmp_path / "without", SiteOptions(redact=True))
+
+    assert shown.withheld == ()
+    assert pages_with(shown.folder, HEARD) == {"audit.html", "runs"}
+    assert not pages_with(shown.folder, "not shown word for word")
+    assert not pages_with(left_out.folder, HEARD)
+    assert pages_with(left_out.folder, "not shown word for word: asked for") == {"audit.html", "runs"}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_licensed_corpus_leaves_the_answers_about_an_open_one_on_the_audit_page(
+    overheard: Path, tmp_path: Path
+) -> None:
+    closed = tmp_path / "closed"
+    shutil.copytree(overheard, closed)
+    licensed(closed, redistributable=False)
+    open_run, closed_run = (audit_of(read_evidence(run)) for run in read_runs([overheard]) + read_runs([closed]))
+
+    page = audit_page([open_run, replace(closed_run, model_id="other", run_id="closed")])
+
+    quoted = [block.label for block in page.every_block if block.kind == "verbatim"]
+    assert quoted
+    assert not [label for label in quoted if label.startswith("other")]
+    told = [block.text for block in page.every_block if block.kind == "paragraph"]
+    assert any("may not be passed on" in text for text in told)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_no_table_or_disclosure_of_a_run_quotes_an_answer(overheard: Path, tmp_path: Path) -> None:
+    """What `voxemo report` writes beside the site, of an open corpus too."""
+    show_report([overheard], out=tmp_path / "out", latex=tmp_path / "latex")
+
+    written = [*(tmp_path / "out").iterdir(), *(tmp_path / "latex").iterdir(), *RunPaths(overheard).report.iterdir()]
+    assert len(written) > 4
+    assert not [path.name for path in written if b"quokka" in path.read_bytes()]
 
 
 # --- transfer -------------------------------------------------------------------------------------------------------
@@ -471,7 +634,7 @@ def test_partial_runs_are_left_out_unless_asked_for_and_then_marked(workspace: W
 
     text = made.index.read_text(encoding="utf-8")
     assert "PARTIAL" in text
-    assert "1 runs are partial" in text
+    assert "not ranked: 1 run." in text
 
 
 @pytest.mark.usefixtures("undrawn")

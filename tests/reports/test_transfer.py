@@ -68,6 +68,10 @@ def test_golden_matrix_in_markdown(cells: list[TransferCell]) -> None:
     check_golden("reports/transfer.md", transfer.markdown("Transfer of a_base", cells))
 
 
+def test_tables_of_several_models_in_one_document_have_labels_of_their_own(cells: list[TransferCell]) -> None:
+    assert "\\label{tab:transfer-b}" in transfer.latex("Transfer of b", cells, label="tab:transfer-b")
+
+
 def test_golden_matrix_in_latex(cells: list[TransferCell]) -> None:
     check_golden("reports/transfer.tex", transfer.latex("Transfer of a_base", cells))
 

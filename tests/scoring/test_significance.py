@@ -59,7 +59,8 @@ def test_units_of_one_size_count_as_they_are_and_unequal_ones_as_fewer(sizes, si
     alike, worth = precision(np.full(n, size)), precision(sizes)
 
     assert (alike.n_effective, alike.degrees) == (pytest.approx(n), max(1, n - 1))
-    assert n == 1 or alike.inflation == pytest.approx(1)
+    # Of one or two units resamples vary too little whatever their weights are drawn from.
+    assert alike.inflation == pytest.approx(1) if n > 2 else alike.inflation > 1
     assert 1 <= worth.n_effective <= len(sizes) * (1 + 1e-9)
     assert worth.inflation >= 1
 

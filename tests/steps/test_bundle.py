@@ -15,18 +15,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from toy import make, toy_answer
+from toy import licensed, make, toy_answer
 from voxemo.backends.base import Question
-from voxemo.catalog import lookup
 from voxemo.core.errors import BundleError, RunError
+from voxemo.core.ids import sha256_lines
 from voxemo.core.types import FAILURE_POLICIES, Response
-from voxemo.steps import verify as verifying
-from voxemo.steps.bundle import bundle_files, bundle_run, shared_command, speaker_codes, texts_withheld, without_paths
+from voxemo.steps import verify_answers, verify_plan
+from voxemo.steps.bundle import bundle_files, bundle_run, shared_command, speaker_codes, without_paths
+from voxemo.steps.bundle_contents import Finding
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, deafened_plan, plan_run
 from voxemo.steps.score import score_run
-from voxemo.steps.verify import Finding, VerifyResult, verify_bundle, verify_files
+from voxemo.steps.verify import VerifyResult, verify_bundle, verify_files
 from voxemo.store import bundles
 from voxemo.store.files import read_json, write_json
 from voxemo.store.layout import RunPaths, Workspace
@@ -110,17 +111,6 @@ def small(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) ->
         limit=8,
     )
     return bundle_files(toy_workspace, made, resamples=RESAMPLES)[0]
-
-
-def licensed(workspace: Workspace, run: Path, **access: Any) -> None:
-    """Make the corpus of a run one that may not be passed on, in its manifest and in the workspace."""
-    card = lookup.corpus_card("toy")
-    closed = card.model_copy(update={"access": card.access.model_copy(update=access)})
-    manifest = read_json(RunPaths(run).manifest)
-    changed = {"corpus_card": closed.model_dump(mode="json"), "corpus_card_sha256": closed.sha256()}
-    write_json(RunPaths(run).manifest, {**manifest, **changed})
-    report = workspace.prepare_report("toy")
-    write_json(report, {**read_json(report), "corpus_card_sha256": closed.sha256()})
 
 
 def forged(files: Mapping[str, bytes], **changed: bytes | None) -> dict[str, bytes]:
@@ -211,8 +201,8 @@ def test_a_partial_run_and_other_deviations_are_noted(small: dict[str, bytes]) -
 
 
 def test_a_bundle_of_another_scorer_says_so(files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifying, "SCORER_VERSION", "99")
-    monkeypatch.setattr(verifying, "PARSER_VERSION", "99")
+    monkeypatch.setattr(verify_plan, "SCORER_VERSION", "99")
+    monkeypatch.setattr(verify_answers, "PARSER_VERSION", "99")
 
     result = verify_files("run", files)
 
@@ -272,7 +262,8 @@ def test_no_word_of_the_answers_is_in_a_bundle_of_a_licensed_corpus(
 ) -> None:
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
-    licensed(workspace, copy, **access)
+    report = workspace.prepare_report("toy")
+    write_json(report, {**read_json(report), "corpus_card_sha256": licensed(copy, **access).sha256()})
 
     packed = bundle_run(workspace, copy, tmp_path / "run.zip", resamples=RESAMPLES)
 
@@ -301,16 +292,6 @@ def test_likelihoods_are_read_again_even_where_texts_are_left_out(toy_workspace:
     asked = [json.loads(line)["form"] for line in made["plan.jsonl"].splitlines()]
 
     assert verify_files("run", made).n_texts_read == asked.count("likelihood") > 0
-
-
-@pytest.mark.parametrize(
-    "card", [lookup.corpus_card(name) for name in lookup.corpus_names()], ids=lambda c: c.corpus_id
-)
-def test_texts_go_only_where_the_corpus_itself_may(card: Any) -> None:
-    free = card.access.redistributable and card.access.kind == "open"
-
-    assert (texts_withheld(card) is None) == free
-    assert texts_withheld(card, redact=True) is not None
 
 
 def test_nothing_in_a_bundle_tells_of_a_machine_or_its_user(files: dict[str, bytes], run: Path, tmp_path: Path) -> None:
@@ -535,6 +516,9 @@ def test_a_forgery_with_a_mended_index_is_found(
         ("priors.json", lambda p: p["soft_priors"].update({"all/1": [0.25, 0.25]}), "priors"),
         ("priors.json", lambda p: p.update(rules=[]), "votes"),
         ("priors.json", lambda p: p.update(rules="all"), "priors"),
+        ("parts.json", lambda p: p.pop("1"), "parts"),
+        ("parts.json", lambda p: p["1"]["test"].update(n=-1), "unreadable"),
+        ("parts.json", lambda p: p["1"].update(test="all"), "unreadable"),
     ],
 )
 def test_a_forged_document_is_found(
@@ -544,6 +528,50 @@ def test_a_forged_document_is_found(
 
     assert not result.holds
     assert found in codes(result)
+
+
+@pytest.fixture(scope="module")
+def limited(toy_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A bundle of a run over every fold, two utterances of each part."""
+    runs = tmp_path_factory.mktemp("limited")
+    return bundle_files(
+        toy_workspace, scored(toy_workspace, runs, forms=("hard",), variants=("direct",), limit=2), resamples=RESAMPLES
+    )[0]
+
+
+def test_a_limited_run_that_says_it_is_whole_is_found_by_the_size_of_the_split_s_parts(
+    limited: dict[str, bytes],
+) -> None:
+    assert verify_files("run", limited).holds
+
+    hidden = verify_files("run", redocumented(limited, "manifest.json", lambda m: m.update(partial=None)))
+
+    assert codes(hidden) == {"partial_hidden"}
+    (text,) = [finding.text for finding in hidden.findings if finding.code == "partial_hidden"]
+    n = json.loads(limited[bundles.PARTS])["1"]["test"]["n"]
+    assert f"fold 1, test: 2 of {n} utterances are asked" in text
+
+
+def test_to_pass_for_whole_a_limited_run_needs_parts_that_are_made_up_too(limited: dict[str, bytes]) -> None:
+    folds: dict[str, list[str]] = {}
+    for line in limited["plan.jsonl"].splitlines():
+        row = json.loads(line)
+        folds.setdefault(row["fold_id"], []).append(row["utterance_id"])
+
+    def shrink(parts: dict[str, Any]) -> None:
+        for fold, names in folds.items():
+            digest = sha256_lines(sorted(names))
+            parts[fold]["test"] = {
+                "n": len(names),
+                "utterances_sha256": digest,
+                "n_labelled": len(names),
+                "labelled_sha256": digest,
+            }
+
+    claimed = redocumented(limited, "manifest.json", lambda m: m.update(partial=None))
+
+    # What the guide says that verify cannot find: a scoreboard compares parts.json with one of its own.
+    assert verify_files("run", redocumented(claimed, "parts.json", shrink)).holds
 
 
 def test_what_differs_is_named_row_by_row_with_both_numbers(small: dict[str, bytes]) -> None:

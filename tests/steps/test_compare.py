@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -14,13 +15,15 @@ from voxemo.backends.base import Question
 from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import RunError, UnknownName
+from voxemo.core.types import Generation
 from voxemo.scoring.multiplicity import holm
 from voxemo.steps import compare as comparing
-from voxemo.steps.comparable import RULES, manifest_differences, shown_beside
+from voxemo.steps.comparable import RULES, manifest_differences, shown_beside, system_names
 from voxemo.steps.compare import CompareResult, compare_runs, compare_sets, rank_runs
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
+from voxemo.steps.score import score_run
 from voxemo.store.layout import Workspace
 from voxemo.store.manifest import read_manifest
 
@@ -42,6 +45,20 @@ def renamed(tmp_path: Path, name: str) -> str:
     path = tmp_path / f"{name}.json"
     path.write_text(text)
     return str(path)
+
+
+def scores_of(workspace: Workspace, *runs: Path) -> list[dict[str, Any]]:
+    """The pooled unweighted accuracy of each run, as `score` computes it."""
+    rows = []
+    for run in runs:
+        scores = score_run(workspace, run, policies=("wrong",), resamples=2).scores
+        rows += scores.filter(
+            (pl.col("fold_id") == "pooled")
+            & (pl.col("system_id") == "direct")
+            & (pl.col("reading") == "strict")
+            & (pl.col("metric") == "unweighted_accuracy")
+        ).to_dicts()
+    return rows
 
 
 @pytest.fixture
@@ -236,6 +253,75 @@ def test_unknown_metrics_and_systems_are_named(
         compare_sets(workspace, [run], [run], metric_names=(metric,), systems=systems, resamples=FAST)
 
 
+# --- which utterances --------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_is_compared_with_a_limited_one_on_what_both_answered(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    whole, few = system("toy-like"), system("truthful", told, limit=9)
+    alike = system("toy-like", limit=9)
+
+    (one,) = compare_sets(workspace, [whole], [few], resamples=FAST).comparisons
+    (other,) = compare_sets(workspace, [alike], [few], resamples=FAST).comparisons
+    (turned,) = compare_sets(workspace, [few], [whole], resamples=FAST).comparisons
+
+    n_few, n_all = (read_manifest(run).n_requests for run in (few, whole))
+    assert one.utterances.left_out
+    assert (one.utterances.n_shared, one.utterances.n_alone) == (n_few, (n_all - n_few, 0))
+    assert turned.utterances.n_alone == (0, n_all - n_few)
+    assert other.utterances.n_alone == (0, 0)
+    assert one.difference == other.difference
+
+
+def test_soft_answers_of_a_whole_run_are_compared_on_what_both_answered(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    both = {"forms": ("hard", "distribution")}
+    whole, few, alike = system("toy-like", **both), system("b", told, limit=9, **both), system("c", limit=9, **both)
+
+    (one,) = compare_sets(workspace, [whole], [few], metric_names=("jsd",), resamples=FAST).comparisons
+    (other,) = compare_sets(workspace, [alike], [few], metric_names=("jsd",), resamples=FAST).comparisons
+
+    assert one.utterances.n_alone[0] > 0 == one.utterances.n_alone[1]
+    assert one.difference == other.difference
+
+
+def test_runs_of_one_split_that_share_no_utterance_are_refused(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    a, b = system("first", folds=("1",)), system("second", folds=("2",))
+
+    with pytest.raises(RunError, match="answer no utterance in common"):
+        compare_sets(workspace, [a], [b], resamples=FAST)
+    with pytest.raises(RunError, match="answer no utterance in common"):
+        rank_runs(workspace, [a, b, system("third", folds=("1",))], resamples=FAST)
+
+
+def test_over_different_splits_each_run_counts_whole_and_the_counts_say_so(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    a, b = system("first"), system("second", split_id="speaker-disjoint", limit=3)
+
+    (one,) = compare_sets(workspace, [a], [b], resamples=FAST).comparisons
+
+    own = {row["value"] for row in scores_of(workspace, a, b)}
+    assert not one.utterances.left_out
+    assert one.utterances.n_alone != (0, 0)
+    assert {one.difference.value_a, one.difference.value_b} == own
+
+
+def test_ranks_are_of_the_utterances_that_all_runs_answered(system: Callable[..., Path], workspace: Workspace) -> None:
+    runs = [system("toy-like"), system("truthful", told, limit=9), system("toy-twin", limit=12)]
+
+    ranked = rank_runs(workspace, runs, resamples=FAST).ranked
+
+    n = {read_manifest(run).run_id: read_manifest(run).n_requests for run in runs}
+    assert {one.n_utterances for one in ranked} == {min(n.values())}
+    assert {one.run: one.n_left_out for one in ranked} == {run: all_of - min(n.values()) for run, all_of in n.items()}
+    assert len({one.value for one in ranked if one.name.startswith("toy")}) == 1
+
+
 # --- over corpora ------------------------------------------------------------------------------------------------
 
 
@@ -320,6 +406,22 @@ def test_systems_are_ranked_with_intervals_from_one_set_of_resamples(
     assert [one.rank for one in result.ranked] == sorted(one.rank for one in result.ranked)
 
 
+def test_ranked_systems_are_tested_two_by_two_as_a_comparison_of_the_two_would(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    runs = [system("toy-like"), system("truthful", told), system("toy-twin")]
+
+    pairs = rank_runs(workspace, runs, resamples=FAST).told_apart
+    (alone,) = compare_sets(workspace, [runs[1]], [runs[0]], resamples=FAST).comparisons
+
+    assert [pair.name_a.split(",")[0] for pair in pairs] == ["truthful", "truthful", "toy-like"]
+    assert pairs[0].difference.value == alone.difference.value
+    assert pairs[0].difference.standard_error == pytest.approx(alone.difference.standard_error, rel=0.3)
+    assert pairs[2].difference.p == 1.0
+    expected = holm(np.array([pair.difference.p for pair in pairs]))
+    assert [pair.p_holm for pair in pairs] == pytest.approx(expected.tolist())
+
+
 def test_lower_is_better_where_the_metric_says_so(system: Callable[..., Path], workspace: Workspace) -> None:
     both = {"forms": ("hard", "distribution")}
     runs = [system("truthful", told, **both), system("toy-like", **both)]
@@ -329,8 +431,69 @@ def test_lower_is_better_where_the_metric_says_so(system: Callable[..., Path], w
     assert ranked[0].value < ranked[-1].value
 
 
-def test_two_runs_of_one_model_cannot_be_ranked_against_each_other(
+def test_three_runs_of_one_model_are_ranked_by_the_names_of_what_differs(
     system: Callable[..., Path], workspace: Workspace
 ) -> None:
-    with pytest.raises(RunError, match="are both runs of first"):
-        rank_runs(workspace, [system("first"), system("first", split_id="speaker-disjoint")], resamples=FAST)
+    runs = [
+        system("one", told, generation=Generation(max_new_tokens=64)),
+        system("one", generation=Generation(max_new_tokens=128)),
+        system("one", split_id="speaker-disjoint"),
+    ]
+
+    ranked = rank_runs(workspace, runs, resamples=FAST).ranked
+
+    assert {one.run: one.name for one in ranked} == {
+        runs[0].name: "one, zero-shot, split protocol, max_new_tokens 64",
+        runs[1].name: "one, zero-shot, split protocol, max_new_tokens 128",
+        runs[2].name: "one, zero-shot, split speaker-disjoint, max_new_tokens 512",
+    }
+    assert ranked[0].run == runs[0].name
+
+
+def test_runs_of_one_model_that_each_asked_another_prompt_are_ranked_by_their_prompts(
+    system: Callable[..., Path], workspace: Workspace
+) -> None:
+    names = ("direct", "caption", "transcript")
+    runs = [system("one", told if name == "caption" else toy_answer, variants=(name,)) for name in names]
+
+    ranked = rank_runs(workspace, runs, resamples=FAST).ranked
+
+    assert {one.name for one in ranked} == {f"one, zero-shot, prompts {name}" for name in names}
+    assert {one.system_id for one in ranked} == {comparing.OWN_PROMPT}
+    assert ranked[0].name == "one, zero-shot, prompts caption"
+
+
+def test_other_models_are_not_ranked_by_other_prompts(system: Callable[..., Path], workspace: Workspace) -> None:
+    runs = [system("first"), system("second", variants=("caption",)), system("third", variants=("caption",))]
+
+    with pytest.raises(RunError, match="share no prompt variant"):
+        rank_runs(workspace, runs, resamples=FAST)
+
+
+def test_a_run_that_is_given_twice_is_refused(system: Callable[..., Path], workspace: Workspace) -> None:
+    run = system("first")
+
+    with pytest.raises(RunError, match="is given twice"):
+        rank_runs(workspace, [run, run, system("second")], resamples=FAST)
+
+
+def test_a_name_tells_only_what_differs_and_is_the_same_over_corpora(workspace: Workspace) -> None:
+    manifest = read_manifest(planned(workspace, forms=("hard",), variants=("direct",), limit=1))
+    card = manifest.corpus_card.model_copy(update={"corpus_id": "other"})
+    longer = {"generation": {**manifest.generation, "max_new_tokens": 9}}
+    alone = manifest.model_copy(update={"run_id": "b", "corpus_card": card})
+    longer_here = manifest.model_copy(update={"run_id": "c", **longer})
+
+    assert system_names([manifest, alone]) == ["scripted, zero-shot"] * 2
+    assert system_names([manifest, alone, longer_here]) == [
+        "scripted, zero-shot, max_new_tokens 512",
+        "scripted, zero-shot, max_new_tokens 512",
+        "scripted, zero-shot, max_new_tokens 9",
+    ]
+
+
+def test_runs_that_nothing_tells_apart_are_named_by_their_plans(workspace: Workspace) -> None:
+    manifest = read_manifest(planned(workspace, forms=("hard",), variants=("direct",), limit=1))
+    twin = manifest.model_copy(update={"run_id": "twin", "plan_sha256": "f" * 64})
+
+    assert system_names([manifest, twin])[1] == "scripted, zero-shot, ffffffff"

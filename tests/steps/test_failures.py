@@ -7,8 +7,9 @@ import pytest
 
 from toy import answered, make, planned
 from voxemo.backends.base import Question
+from voxemo.core.reasons import REASONS
 from voxemo.core.types import Response
-from voxemo.parsing.reasons import PARSER_VERSION, REASONS
+from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.steps.failures import failure_report
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run

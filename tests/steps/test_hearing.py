@@ -16,7 +16,7 @@ from voxemo.backends.base import Backend, Question
 from voxemo.backends.local.hearing import Hearing
 from voxemo.core.errors import RunError
 from voxemo.core.types import AUDIO_CONDITIONS, AudioCondition, Response
-from voxemo.reports.hearing import gain_rows, write_hearing
+from voxemo.reports.hearing import gain_rows, heard_gains, write_hearing
 from voxemo.reports.scoreboard import boards, read_runs
 from voxemo.steps.hearing import DEAFENING, check_hearing, measure_hearing
 from voxemo.steps.infer import infer_run
@@ -238,6 +238,45 @@ def test_hearing_is_worth_what_is_lost_without_it(workspace: Workspace) -> None:
     text = write_hearing(run, rows).read_text(encoding="utf-8")
     assert "| test | direct | silence | 100.0 | 25.0 | 75.0 |" in text
     assert len(gain_rows(rows)) == 6
+
+
+def test_run_folders_alone_give_the_gains_that_the_workspace_gives(workspace: Workspace) -> None:
+    def guess(question: Question) -> str:
+        return by_ear(question).partition(" (")[0]
+
+    run = planned(workspace, forms=("hard",))
+    infer_run(workspace, run, make_backend=making(guess))
+    parse_run(run)
+    score_run(workspace, run, resamples=FAST)
+    measured = measure_hearing(workspace, run, conditions=("silence", "noise"), make_backend=making(guess))
+    finished = read_runs([run, *dict.fromkeys(one.run for one in measured)])
+
+    found = {(one.condition, one.system_id): one for one in heard_gains(boards(finished), finished)}
+
+    assert set(found) == {(one.condition, one.system_id) for one in measured}
+    for one in measured:
+        gain, difference = found[one.condition, one.system_id], one.difference
+        assert (gain.value, gain.instead) == (pytest.approx(difference.value_a), pytest.approx(difference.value_b))
+        assert gain.gain == pytest.approx(difference.value)
+        # Resamples of their own; what they are of is the same.
+        assert gain.ci_low == pytest.approx(difference.ci_low, abs=0.03)
+        assert gain.ci_high == pytest.approx(difference.ci_high, abs=0.03)
+        assert gain.ci_low is not None
+        assert gain.ci_high is not None
+        assert gain.ci_low < gain.ci_high
+
+
+def test_a_run_without_counts_by_speaker_has_no_gain_to_show(workspace: Workspace) -> None:
+    run = planned(workspace, forms=("hard",), variants=("direct",))
+    deaf = deafened_plan(run, "silence")
+    for one in (run, deaf):
+        infer_run(workspace, one, make_backend=making(by_ear))
+        parse_run(one)
+        score_run(workspace, one, resamples=FAST)
+    RunPaths(deaf).unit_counts.unlink()
+    finished = read_runs([run, deaf])
+
+    assert heard_gains(boards(finished), finished) == []
 
 
 def test_the_disclosure_says_what_the_check_found(workspace: Workspace) -> None:

@@ -242,6 +242,79 @@ def test_no_page_scrolls_sideways_on_a_phone(page: Page, site: Path) -> None:
         assert wide <= shown, path
 
 
+PARTS = "details.part"
+
+
+def folded(page: Page) -> list[bool]:
+    return page.locator(PARTS).evaluate_all("all => all.map(one => !one.open)")
+
+
+def test_a_phone_shows_the_parts_of_a_board_folded_and_the_keyboard_opens_them(page: Page, site: Path) -> None:
+    opened(page, site, "corpora/toy.html")
+    wide = folded(page)
+    page.set_viewport_size(PHONE)
+    opened(page, site, "corpora/toy.html")
+    narrow = folded(page)
+
+    first = page.locator(PARTS).first
+    first.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+
+    expect(first).to_have_attribute("open", "")
+    expect(first.locator("table").first).to_be_visible()
+    assert len(wide) > 4
+    assert set(wide) == {False}
+    assert set(narrow) == {True}
+
+
+def test_a_link_to_a_part_finds_it_open_on_a_phone(page: Page, site: Path) -> None:
+    page.set_viewport_size(PHONE)
+    opened(page, site, "corpora/toy.html")
+    anchor = page.locator(f"{PARTS} :is(h3, h4)").last.get_attribute("id")
+
+    page.goto("about:blank")
+    page.goto(f"{(site / 'corpora' / 'toy.html').as_uri()}#{anchor}")
+
+    assert folded(page).count(False) == 1
+    assert page.locator(f"{PARTS}[open] #{anchor}").count() == 1
+
+
+def test_no_part_is_folded_without_scripts(browser: Browser, site: Path) -> None:
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE)  # type: ignore[arg-type]
+    page = opened(context.new_page(), site, "corpora/toy.html")
+
+    assert page.locator(PARTS).count() == page.locator(f"{PARTS}[open]").count() > 4
+    context.close()
+
+
+def test_on_paper_nothing_is_folded_or_cut_off(page: Page, site: Path) -> None:
+    page.set_viewport_size(PHONE)
+    opened(page, site, "corpora/toy.html")
+    page.emulate_media(media="print")
+
+    hidden = page.locator("main :is(table, img)").evaluate_all(
+        "all => all.filter(one => !one.checkVisibility({ contentVisibilityAuto: true })).length"
+    )
+    cut_off = page.locator(".scroll, pre").evaluate_all(
+        "all => all.filter(one => getComputedStyle(one).overflowY !== 'visible').length"
+    )
+    assert (hidden, cut_off) == (0, 0)
+
+
+def test_a_long_table_scrolls_by_keyboard_under_its_heads(page: Page, site: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 300})
+    opened(page, site)
+    box = page.locator("section[aria-labelledby=hard-all] .scroll")
+    whole, shown = box.evaluate("one => [one.scrollHeight, one.clientHeight]")
+
+    box.focus()
+    page.keyboard.press("End")
+
+    expect(box.locator("tbody tr").last).to_be_in_viewport()
+    expect(box.locator("thead tr").last).to_be_in_viewport()
+    assert shown <= 300 < whole
+
+
 CONTRAST = """
 () => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -295,6 +368,32 @@ def test_headings_are_in_order_and_tables_have_captions_and_scopes(page: Page, s
         assert page.locator("th:not([scope])").count() == 0
         ids = page.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
         assert len(ids) == len(set(ids)), path
+
+
+HEADS = """
+all => all.map(
+  table => [...table.querySelectorAll('thead tr:last-child .dt-column-title')]
+    .map(one => one.textContent.replaceAll('\\u00a0', ' '))
+)
+"""
+SORTABLE = r"""columnheader "(.*?)"'?:\n +- text: .*\n +- '?button "(.*?): Activate to sort\""""
+
+
+def test_heads_and_their_sort_buttons_have_names_to_be_read_out(page: Page, site: Path) -> None:
+    """What a screen reader says: the text of the head, and for the button that of its group too, told apart by it."""
+    for path in pages(site):
+        opened(page, site, path.relative_to(site).as_posix())
+        page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+        tables = page.locator("table.sortable").evaluate_all(HEADS)
+        said = re.findall(SORTABLE, page.locator("main").aria_snapshot())
+
+        assert [head for head, _ in said] == [text for texts in tables for text in texts], path
+        for texts in tables:
+            names, said = [button for _, button in said[: len(texts)]], said[len(texts) :]
+            assert len(set(names)) == len(names), path
+            for name, text in zip(names, texts, strict=True):
+                assert name == text or name.startswith(f"{text}, "), path
+                assert "&" not in name
 
 
 def test_the_first_tab_leads_to_the_content_past_the_navigation(page: Page, site: Path) -> None:

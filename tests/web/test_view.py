@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from viewing import HOSTILE_ANSWER, Served, clip_file, names_of, served
+from hostile import HostileWorld, acting
+from viewing import HOSTILE_ANSWER, Served, clip_file, names_of, served, serving
 from voxemo.store.layout import Workspace
 
 # What these tests share takes long to make: one process makes it, once.
@@ -207,3 +208,18 @@ def test_the_parts_of_the_page_have_names_for_those_who_do_not_see_it(opened: Pa
             || node.getAttribute("aria-label") || node.alt)).map((node) => node.outerHTML)"""
     )
     assert unnamed == []
+
+
+def test_names_of_strangers_are_shown_and_do_not_act(page: Page, hostile: HostileWorld) -> None:
+    with serving(hostile.workspace, hostile.run) as running:
+        page.goto(running.address)
+        expect(page.locator("#player")).to_be_visible()
+        names = page.locator("#list .name").all_inner_texts()
+
+        assert len(names) == len(set(names)) > 10
+        for _ in names[:6]:
+            page.keyboard.press("j")
+            expect(page.get_by_role("heading", level=2)).to_have_text(chosen(page))
+            wait(page, "document.querySelector('#detail img')?.naturalWidth > 0")
+            assert acting(page.locator("body").inner_text(), keep="\n\t") == set()
+        assert page.locator("#detail script, #detail svg, #list img, #list b").count() == 0

@@ -19,7 +19,8 @@ from voxemo.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from voxemo.steps.verify import RowDifference, VerifyResult
+    from voxemo.steps.verify import VerifyResult
+    from voxemo.steps.verify_scores import RowDifference
 
 SHOWN = 10
 

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, WorkspaceOption, console, emit, print_table, say, table, workspace_at
+from voxemo.cli.common import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    emit,
+    print_table,
+    say,
+    say_text,
+    table,
+    workspace_at,
+)
 from voxemo.core.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -186,12 +196,16 @@ def show(
 
         if name not in SCHEMAS:
             raise UnknownName("schema", name, tuple(SCHEMAS))
-        say(json.dumps(json_schema(name), indent=2, ensure_ascii=False))
+        say_text(json.dumps(json_schema(name), indent=2, ensure_ascii=False))
     elif kind == "metric":
         rows = {row["metric"]: row for row in _metrics()}
         if name not in rows:
             raise UnknownName("metric", name, tuple(rows))
-        emit(rows[name]) if as_json else say("\n".join(f"{key}: {value}" for key, value in rows[name].items()))
+        if as_json:
+            emit(rows[name])
+            return
+        for key, value in rows[name].items():
+            say(f"{key}: {value}")
     elif kind == "transfer":
         _show_transfer(name, workspace_at(workspace), as_json)
     else:
@@ -203,8 +217,9 @@ def show(
         content = card.model_dump(mode="json", exclude_none=True)
         if as_json:
             emit(content)
-        else:
-            say("\n".join(_outline(content)))
+            return
+        for line in _outline(content):
+            say(line)
 
 
 def _show_transfer(pair: str, workspace: "Workspace", as_json: bool) -> None:
@@ -287,9 +302,9 @@ def _show_prompt(name: str, corpus: str | None, form: str, workspace: "Workspace
             }
         )
         return
-    say(text)
+    say_text(text)
     for label, target in targets.items():
-        say(f"\ntarget for {label}:\n{target}")
+        say_text(f"\ntarget for {label}:\n{target}")
 
 
 def _outline(value: object, indent: int = 0) -> list[str]:

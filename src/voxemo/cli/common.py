@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from voxemo.core.escape import for_json, for_terminal
+from voxemo.core.escape import for_json, for_terminal, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,9 +87,21 @@ def print_table(screen: "Console", made: "Table") -> None:
 
 
 def say(text: str) -> None:
-    """Print a line of text to standard output, taken literally; what would act on a terminal is shown as its code."""
+    """Print one line to standard output, taken literally; what would act on a terminal is shown as its code.
+
+    A line break in it becomes a blank: no name from a file passes for a line of ours. `say_text` prints several lines.
+    """
+    _print(visible(text))
+
+
+def say_text(text: str) -> None:
+    """Print a text of several lines to standard output, as `say` does one."""
+    _print(for_terminal(text))
+
+
+def _print(text: str) -> None:
     try:
-        typer.echo(for_terminal(text))
+        typer.echo(text)
     except BrokenPipeError:
         _reader_is_gone()
 
@@ -102,7 +114,7 @@ def _reader_is_gone() -> NoReturn:
 
 def emit(value: Any) -> None:
     """Print a result for programs: one JSON object on standard output."""
-    say(for_json(_plain(value)))
+    _print(for_json(_plain(value)))
 
 
 def _plain(value: Any) -> Any:
@@ -186,14 +198,14 @@ def progress(title: str, *, unit: str, quiet: bool = False) -> Iterator[Callable
 
     screen = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),
         TimeRemainingColumn(),
         console=screen,
     )
-    task = bar.add_task(title, total=None)
+    task = bar.add_task(visible(title), total=None)
 
     def update(done: int, total: int) -> None:
         if total and not quiet and screen.is_terminal:
@@ -232,7 +244,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str =
 
 
 def literal(text: str, style: str = "") -> "Text":
-    """Text for rich, taken literally: no markup, and no code that a terminal would obey."""
+    """Text for rich, taken literally: no markup, one line, and no code that a terminal would obey."""
     from rich.text import Text
 
-    return Text(for_terminal(text), style=style)
+    return Text(visible(text), style=style)

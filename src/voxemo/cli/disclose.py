@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voxemo.cli.common import JsonOption, emit, say, shown_path
+from voxemo.cli.common import JsonOption, emit, say, say_text, shown_path
 
 if TYPE_CHECKING:
     from voxemo.core.disclosure import Disclosure
@@ -20,26 +20,27 @@ def disclose(
 ) -> None:
     """Print the checklist of how a system was tested, from a run or from a form that you filled in without one.
 
-    Exits with 1 if a point is missing or two contradict each other. `voxemo new disclosure` writes the empty form.
+    Exits with 1 if a point is missing or two contradict each other; points that say "not known" are counted apart.
+    `voxemo new disclosure` writes the empty form.
     """
-    from voxemo.core.disclosure import contradictions, missing_points
+    from voxemo.core.disclosure import contradictions, missing_points, open_points
     from voxemo.reports.disclosure import disclosure_markdown
     from voxemo.store.files import write_text
 
     document = read(place)
-    missing, wrong = missing_points(document), contradictions(document)
+    missing, unsettled, wrong = missing_points(document), open_points(document), contradictions(document)
     text = disclosure_markdown(document)
     if out is not None:
         write_text(out, text)
     if as_json:
         emit(
-            {"complete": not missing and not wrong, "missing": missing, "contradictions": wrong}
+            {"complete": not missing and not wrong, "missing": missing, "open": unsettled, "contradictions": wrong}
             | {"disclosure": document.model_dump(mode="json", exclude_none=True), "written": [out] if out else []}
         )
     else:
         if out is None:
-            say(text)
-        for line in verdict(missing, wrong):
+            say_text(text)
+        for line in verdict(missing, unsettled, wrong):
             say(line)
         if out is not None:
             say(f"wrote {shown_path(out)}")
@@ -50,19 +51,22 @@ def read(place: Path) -> "Disclosure":
     """The disclosure of a run folder, or the one that a file holds.
 
     Raises:
-        CardError: the file is no disclosure.
+        DisclosureError: the file is no disclosure.
         RunError: the folder is no run.
     """
-    from voxemo.catalog import lookup
-    from voxemo.core.disclosure import Disclosure
-    from voxemo.reports.disclosure import run_disclosure
+    from voxemo.reports.disclosure import read_disclosure, run_disclosure
 
-    return run_disclosure(place) if place.is_dir() else lookup.read_document(place, Disclosure)
+    return run_disclosure(place) if place.is_dir() else read_disclosure(place)
 
 
-def verdict(missing: list[str], wrong: list[str]) -> list[str]:
-    """What is missing and what contradicts itself, in lines."""
-    if not missing and not wrong:
-        return ["Complete: every point is filled in, and none contradicts another."]
+def verdict(missing: list[str], unsettled: list[str], wrong: list[str]) -> list[str]:
+    """What is missing, what is said not to be known, and what contradicts itself, in lines."""
     lines = [f"CONTRADICTION: {text}" for text in wrong]
-    return lines + ([f"MISSING ({len(missing)}): {', '.join(missing)}"] if missing else [])
+    lines += [f"MISSING ({len(missing)}): {', '.join(missing)}"] if missing else []
+    if not lines:
+        lines = ["Complete: every point is filled in, and none contradicts another."]
+    if unsettled:
+        lines.append(
+            f"OPEN ({len(unsettled)}), said to be not known, not pinned or not checked: {', '.join(unsettled)}"
+        )
+    return lines

@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 something that the user can mend, 2 a bug in voxemo.
 """
 
-import json
 import sys
 import traceback
 
@@ -35,6 +34,7 @@ from voxemo.cli import (
 from voxemo.cli import (
     run as run_verb,
 )
+from voxemo.cli.common import emit
 from voxemo.core.errors import VoxEmoError
 from voxemo.core.escape import for_terminal
 
@@ -107,7 +107,8 @@ def run() -> None:
     except VoxEmoError as error:
         _end(str(error), type(error).__name__, as_json)
     except Exception as error:
-        traceback.print_exc()
+        # Its message may quote a file.
+        sys.stderr.write(for_terminal(traceback.format_exc()))
         _end(
             f"This is a bug in voxemo: {error!r}. Please report it with the lines above.",
             type(error).__name__,
@@ -122,7 +123,8 @@ def run() -> None:
 
 def _end(message: str, kind: str, as_json: bool, code: int = 1) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"error": kind, "message": message}) + "\n")
-    told = for_terminal(message)
+        emit({"error": kind, "message": message})
+    # Indented, so that no name that the message quotes passes for a line of its own.
+    told = for_terminal(message).replace("\n", "\n  ")
     sys.stderr.write(f"{kind}: {told}\n" if kind != "Abort" else f"{told}\n")
     raise SystemExit(code)

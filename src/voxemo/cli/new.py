@@ -7,7 +7,7 @@ import typer
 
 from voxemo.cli.common import JsonOption, emit, next_command, say, shown_path
 from voxemo.cli.prepare import DropOption, MapOption, pairs, read_label_source
-from voxemo.core.errors import CardError, UnknownName
+from voxemo.core.errors import DisclosureError, UnknownName
 
 if TYPE_CHECKING:
     from voxemo.steps.new_corpus import NewCorpus
@@ -94,7 +94,9 @@ def new(
         say(line)
     if root is not None and manifest is None:
         edit = "  Each file is labelled with its folder's name. To change that or to add columns, edit the table"
-        say(f"{edit} first." if made.unknown else f"{edit} and run:\n  {renewal}")
+        say(f"{edit} first." if made.unknown else f"{edit} and run:")
+        if not made.unknown:
+            say(f"  {renewal}")
     say(f"Next: {command}")
 
 
@@ -103,7 +105,9 @@ def _new_disclosure(name: str, place: Path, *, replace: bool, as_json: bool) -> 
     from voxemo.store.files import write_text
 
     if place.exists() and not replace:
-        raise CardError(str(place), ["it is there already"], hint="Fill it in, name another file, or give --replace.")
+        raise DisclosureError(
+            str(place), ["it is there already"], hint="Fill it in, name another file, or give --replace."
+        )
     write_text(place, template(name))
     command = next_command("disclose", shown_path(place), workspace=None)
     if as_json:

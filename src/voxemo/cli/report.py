@@ -1,6 +1,6 @@
 """`voxemo report`: finished runs as a scoreboard."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,12 @@ def report(
         Path | None,
         typer.Option("--html", help="Folder for a web site of the runs; needs no network.", show_default=False),
     ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact", help="Leave out of the web site what models wrote, even where the corpus may be passed on."
+        ),
+    ] = False,
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Folder for figures as SVG, PNG and PDF.", show_default=False)
     ] = None,
@@ -40,7 +46,8 @@ def report(
 ) -> None:
     """Show scored runs beside reference rows and published figures; write Markdown, CSV and each run's disclosure.
 
-    With --html, write a web site instead of printing tables; with --out, --figures or --latex too, do both.
+    With --html, write a web site instead of printing tables; with --out, --figures or --latex too, do both. What models
+    wrote is left out of it where the corpus may not be passed on.
     """
     from voxemo.core.errors import UnknownName
     from voxemo.core.types import FAILURE_POLICIES
@@ -53,7 +60,7 @@ def report(
     folders = [path for path in runs if path.is_dir() or not path.exists()]
     asked: dict[str, Any] = {"reading": reading, "policy": failure_policy, "partial": partial, "published": published}
     files: dict[str, Any] = {"out": out, "figures": figures, "latex": latex}
-    site = None if html is None else write_site(folders, html, **asked, quiet=as_json)
+    site = None if html is None else write_site(folders, html, **asked, redact=redact, quiet=as_json)
     if site is None or any(files.values()):
         show_report(folders, **asked, **files, as_json=as_json, beside=None if site is None else {"site": site})
     elif as_json:
@@ -61,6 +68,8 @@ def report(
     if site is not None and not as_json:
         for problem in site.skipped:
             say(f"SKIPPED: {problem}")
+        for why in site.withheld:
+            say(f"failed answers are counted and not shown: {why}")
         say(f"{site.n_pages} pages of {site.n_runs} runs in {shown_path(site.folder)}")
         say(f"Open in a browser: {site.index.resolve().as_uri()}")
 
@@ -73,12 +82,13 @@ def write_site(
     policy: str | None = None,
     partial: bool = False,
     published: bool = True,
+    redact: bool = False,
     quiet: bool = False,
 ) -> "Site":
     """Write the web site of run folders, with a progress bar."""
     from voxemo.reports.site.build import SiteOptions, build_site
 
-    options = SiteOptions(reading=reading, policy=policy, partial=partial, published=published)
+    options = SiteOptions(reading=reading, policy=policy, partial=partial, published=published, redact=redact)
     with progress("writing pages", unit="runs", quiet=quiet) as on_progress:
         return build_site(folders, html, options, on_progress=on_progress)
 
@@ -121,7 +131,7 @@ def show_report(
         write_text(out / "scoreboard.md", scoreboard.markdown(made, conventions, failures))
         write_text(out / "scoreboard.csv", csv_text(tidy))
         written += [out / "scoreboard.md", out / "scoreboard.csv"]
-    written += _drawn_and_set(finished, figures, latex, published=published)
+    written += _drawn_and_set(finished, figures, latex, published=published, on_skip=skipped.append)
     unwritten: list[str] = []
     for run in finished:
         for write in (write_disclosure, write_classes):
@@ -163,7 +173,12 @@ def written_lines(paths: Sequence[Path]) -> list[str]:
 
 
 def _drawn_and_set(
-    finished: "Sequence[FinishedRun]", figures: Path | None, latex: Path | None, *, published: bool
+    finished: "Sequence[FinishedRun]",
+    figures: Path | None,
+    latex: Path | None,
+    *,
+    published: bool,
+    on_skip: Callable[[str], None],
 ) -> list[Path]:
     """Write figures and LaTeX tables where they are asked for; they are of the benchmark's reading and conventions."""
     from voxemo.reports import scoreboard
@@ -179,7 +194,7 @@ def _drawn_and_set(
     if figures is not None:
         from voxemo.reports.figures.of_runs import write_figures
 
-        written += write_figures(made, finished, figures)
+        written += write_figures(made, finished, figures, on_skip=on_skip)
     return written
 
 

@@ -577,3 +577,13 @@ class BundleIndex(Document):
     """Versions of what the scores were computed with."""
     files: dict[Text, Sha256]
     """Every other file of the bundle, to the hash of its content."""
+
+
+class PartFacts(Document):
+    """A test part of a split, in a bundle: how many are in it, and who, as hashes of their sorted ids."""
+
+    n: int = Field(ge=0)
+    utterances_sha256: Sha256
+    n_labelled: int = Field(ge=0)
+    """Those with a gold label within the run's label set."""
+    labelled_sha256: Sha256

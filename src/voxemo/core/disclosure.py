@@ -6,6 +6,7 @@ it, and its description says what it asks and why; template, schema and checklis
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -267,6 +268,8 @@ class Point:
     """None where it is missing."""
     asks: str = ""
     """What the point asks and why, for those that are missing."""
+    is_open: bool = False
+    """Whether the value says that nobody knows or looked (`open_points`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +293,7 @@ def checklist(disclosure: Disclosure) -> list[Section]:
         for name, info in type(part).model_fields.items():
             value = getattr(part, name)
             if name != "also" and (value is not None or name in lacking):
-                points.append(Point(str(info.title), as_text(value), str(info.description)))
+                points.append(Point(str(info.title), as_text(value), str(info.description), _is_open(value)))
         points += [Point(name, text) for name, text in part.also.items()]
         sections.append(Section(title, tuple(points)))
     described = {name: str(info.description) for name, info in Disclosure.model_fields.items()}
@@ -335,6 +338,29 @@ def missing_points(disclosure: Disclosure) -> list[str]:
     return found
 
 
+_OPEN = re.compile(r"(not (pinned|checked|known|disclosed|recorded)|unknown|undisclosed)\b", re.IGNORECASE)
+"""How an answer begins that says that there is none: the form asks for these very words."""
+
+
+def open_points(disclosure: Disclosure) -> list[str]:
+    """Every point that is filled in by saying that it is not known, not pinned or not checked, as ``checks.hears``.
+
+    Saying so is honest and no gap in the form, but the result rests on it all the same: a reader wants to see these
+    beside what is missing, and never among what is settled.
+    """
+    return [
+        f"{field}.{name}"
+        for field in SECTIONS
+        for part in [getattr(disclosure, field)]
+        for name in type(part).model_fields
+        if _is_open(getattr(part, name))
+    ]
+
+
+def _is_open(value: Any) -> bool:
+    return isinstance(value, str) and _OPEN.match(value.strip()) is not None
+
+
 def _missing_of(disclosure: Disclosure, field: str) -> Iterator[str]:
     part: DisclosurePart = getattr(disclosure, field)
     yield from part.missing()
@@ -344,6 +370,29 @@ def _missing_of(disclosure: Disclosure, field: str) -> Iterator[str]:
 
 def _is_trained(disclosure: Disclosure) -> bool:
     return (disclosure.run.protocol or "").casefold() in ("sft", "transfer", "supervised")
+
+
+def expectation(location: Sequence[str | int]) -> str | None:
+    """What the point at a place of the document asks for; None where there is no such point.
+
+    >>> expectation(("split", "speaker_independent"))
+    "true only if no speaker is shared; 'unknown' where the corpus names no speakers."
+    >>> expectation(("weather",)) is None
+    True
+    """
+    document: Any = Disclosure
+    description = None
+    for step in location:
+        if isinstance(step, int):
+            continue
+        field = document.model_fields.get(step)
+        if field is None:
+            return None
+        description = field.description
+        document = PromptPart if step == "prompts" else field.annotation
+        if not hasattr(document, "model_fields"):
+            break
+    return description
 
 
 # --- what cannot all be true --------------------------------------------------------------------------------------

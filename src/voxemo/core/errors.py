@@ -105,6 +105,16 @@ class CardError(VoxEmoError, ValueError):
         self.place, self.problems = place, tuple(problems)
 
 
+class DisclosureError(VoxEmoError, ValueError):
+    """A file that should be a filled-in disclosure, and is none."""
+
+    FORM = "`voxemo new disclosure --out FILE` writes an empty form that says what each point asks."
+
+    def __init__(self, place: str, problems: Sequence[str], *, hint: str = FORM) -> None:
+        super().__init__(f"The disclosure file {place} cannot be used: {'; '.join(problems)}. {hint}".strip())
+        self.place, self.problems = place, tuple(problems)
+
+
 class PluginError(VoxEmoError):
     """An entry point that does not load, or gives an object of the wrong kind."""
 
@@ -271,13 +281,16 @@ class UnsafeArchive(DownloadError):
         self.archive, self.entry, self.why = archive, entry, why
 
 
+def how_to_prepare(corpus_id: str) -> str:
+    """The command that reads a corpus into a workspace."""
+    return f"voxemo prepare {corpus_id} --root FOLDER (without --root where the corpus is installed, as demo is)"
+
+
 class NotPrepared(CorpusError):
     """The workspace has no manifest of this corpus."""
 
     def __init__(self, corpus_id: str) -> None:
-        super().__init__(
-            f"{corpus_id} has not been prepared in this workspace. Run: voxemo prepare {corpus_id} --root FOLDER"
-        )
+        super().__init__(f"{corpus_id} has not been prepared in this workspace. Run: {how_to_prepare(corpus_id)}")
         self.corpus_id = corpus_id
 
 

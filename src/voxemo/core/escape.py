@@ -1,7 +1,7 @@
 """Text from outside, made fit for where it goes: a terminal, JSON, a Markdown page, a CSV cell, LaTeX, a figure.
 
 What a model answered is not to be trusted, and neither are names on cards that others wrote. One function for each
-target. What HTML needs is the template engine's matter.
+target. That HTML has no markup but its own is the template engine's matter.
 """
 
 import json
@@ -37,12 +37,24 @@ def _code(character: str) -> str:
 
 
 def for_terminal(text: str) -> str:
-    r"""Text that a terminal shows and does not obey; line breaks and tabs stay.
+    r"""Text of several lines that a terminal shows and does not obey; line breaks stay, tabs become a blank.
 
     >>> for_terminal("one\ntwo\x1b]0;title\x07")
     'one\ntwo\\x1b]0;title\\x07'
     """
-    return visible(text, keep="\n\t")
+    return visible(text, keep="\n")
+
+
+def for_html(value: Any) -> Any:
+    r"""A value for a page, before the template engine escapes its markup: text as `visible`, anything else as it is.
+
+    Line breaks and tabs stay, since an answer may have them.
+
+    >>> for_html("a\u202e\n"), for_html(7)
+    ('a\\u202e\n', 7)
+    """
+    # A template engine's Markup is a str too, and is text that was made fit before.
+    return visible(value, keep="\n\t") if type(value) is str else value
 
 
 def for_json(value: Any) -> str:
@@ -71,7 +83,7 @@ class Markdown(str):
 
 
 _AMPERSAND = re.compile(r"&(?=#?\w+;)")
-_BLOCK = re.compile(r"#{1,6}(?=\s|$)|>|[-+](?=\s.)|--|==")
+_BLOCK = re.compile(r"#{1,6}(?=\s|$)|>|[-+](?=\s|$)|--|==")
 """What begins a heading, a quotation, a list or a line, at the beginning of a text."""
 _NUMBERED = re.compile(r"^(\d{1,9})(?=[.)](?:\s|$))")
 _ALONE = re.compile(r"[\\`*|~$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|!(?=\[)")

@@ -266,7 +266,7 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _parquet_rows(path: Path) -> tuple[list[str], Iterator[Row]]:
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as cause:
         raise ManifestError(path.name, expected="a Parquet table", found=f"a file that is none ({cause})") from cause
     return table.columns, enumerate(table.iter_rows(named=True), start=1)

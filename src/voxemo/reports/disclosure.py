@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from voxemo.catalog import lookup
 from voxemo.core.cards import PromptText, RunManifest
 from voxemo.core.disclosure import (
     AudioPart,
@@ -24,7 +28,9 @@ from voxemo.core.disclosure import (
     SplitPart,
     checklist,
     contradictions,
+    expectation,
 )
+from voxemo.core.errors import CardError, DisclosureError
 from voxemo.core.escape import fenced, for_markdown
 from voxemo.reports.scoreboard import FinishedRun, scorer_version
 from voxemo.store.files import read_json, write_text
@@ -95,7 +101,7 @@ def disclosure_markdown(document: Disclosure) -> str:
 def _line(point: Point) -> str:
     if point.value is None:
         return f"{point.name}: **MISSING** ({for_markdown(point.asks)})"
-    value = for_markdown(point.value)
+    value = f"**OPEN:** {for_markdown(point.value)}" if point.is_open else for_markdown(point.value)
     return f"{for_markdown(point.name)}: {value}" if point.name else value
 
 
@@ -125,7 +131,7 @@ def _model(manifest: RunManifest) -> ModelPart:
     return ModelPart(
         model=f"{card.name} ({card.model_id}), card version {card.version}",
         repository=card.repository or "none",
-        revision=card.revision or "not pinned",
+        revision=card.revision or ("not applicable" if card.repository is None else "not pinned"),
         dtype=card.dtype or "not applicable",
         training_data=card.training_data,
         training_overlap=manifest.training_overlap,
@@ -290,6 +296,51 @@ def run_disclosure(run: Path) -> Disclosure:
     scores = RunPaths(run).scores
     version = scorer_version(read_table(scores, SCORES)) if scores.exists() else None
     return disclosure(read_manifest(run), read_workers(run), read_checks(run), scored_by=version)
+
+
+def read_disclosure(path: Path) -> Disclosure:
+    """A disclosure that somebody filled in, from a TOML or JSON file.
+
+    Raises:
+        DisclosureError: the file is none: what is wrong in it, at which point, and what that point asks.
+    """
+    try:
+        return lookup.read_document(path, Disclosure)
+    except CardError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            raise DisclosureError(str(path), _problems(cause)) from cause
+        raise DisclosureError(str(path), error.problems) from cause
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """One problem for each point: a value that may be of several types is refused once for each of them."""
+    found: dict[str, list[ErrorDetails]] = {}
+    for one in error.errors():
+        # The first of several prompts is the first, as in the list of what is missing.
+        steps = [step + 1 if isinstance(step, int) else step for step in one["loc"][: _depth(one["loc"])]]
+        found.setdefault(".".join(map(str, steps)) or "the file", []).append(one)
+    return [_problem(name, of) for name, of in found.items()]
+
+
+def _depth(location: Sequence[str | int]) -> int:
+    """How many steps lead to a point; what follows says which type of value was tried."""
+    return 3 if location[:1] == ("prompts",) else 2
+
+
+def _problem(name: str, errors: Sequence[ErrorDetails]) -> str:
+    first = errors[0]
+    if first["type"] == "extra_forbidden":
+        return f"{name}: no such point is asked for"
+    wanted = " or ".join(dict.fromkeys(one["msg"].removeprefix("Input should be ").partition(",")[0] for one in errors))
+    asks = expectation(first["loc"][: _depth(first["loc"])])
+    explained = "" if asks is None else f" ({asks.rstrip('.')})"
+    return f"{name} is {_shown(first['input'])}, expected {wanted}{explained}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def write_disclosure(run: FinishedRun) -> Path:

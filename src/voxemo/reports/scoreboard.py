@@ -495,9 +495,9 @@ def format_cell(metric: str, cell: Cell | None, *, interval: bool) -> str:
     if cell is None or cell.value is None:
         return "-"
     scale, digits = (100, 1) if metric in PERCENT else (1, 4 if metric == "mse" else 3)
-    text = f"{cell.value * scale:.{digits}f}"
+    text = f"{cell.value * scale:z.{digits}f}"
     if interval and cell.ci_low is not None and cell.ci_high is not None:
-        text += f" [{cell.ci_low * scale:.{digits}f}, {cell.ci_high * scale:.{digits}f}]"
+        text += f" [{cell.ci_low * scale:z.{digits}f}, {cell.ci_high * scale:z.{digits}f}]"
     return text
 
 

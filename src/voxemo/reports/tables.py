@@ -7,6 +7,16 @@ import polars as pl
 from voxemo.core.escape import Latex, for_csv, for_latex, for_markdown, shortened
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; what rounds to zero has none.
+
+    >>> signed(2.04), signed(-0.04), signed(-0.3142, 2)
+    ('+2.0', '0.0', '-0.31')
+    """
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_text: int) -> str:
     r"""A Markdown table; the first ``n_text`` columns are text, the others numbers, aligned to the right.
 
@@ -17,8 +27,14 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_te
     <BLANKLINE>
     """
     align = ["---" if index < n_text else "---:" for index in range(len(header))]
-    lines = [[for_markdown(cell) for cell in header], align, *([for_markdown(cell) for cell in row] for row in rows)]
+    lines = [[_markdown_cell(cell) for cell in header], align]
+    lines += [[_markdown_cell(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _markdown_cell(text: str) -> str:
+    # Alone in a cell it stands for nothing, and begins no list.
+    return text if text == "-" else for_markdown(text)
 
 
 def csv_text(table: pl.DataFrame) -> str:

@@ -10,9 +10,9 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.catalog.transfer import CorpusShift, corpus_shift
 from voxemo.core.cards import CorpusCard, ModelCard
-from voxemo.core.escape import for_markdown
+from voxemo.core.escape import Latex, for_latex, for_markdown
 from voxemo.reports.scoreboard import FinishedRun, prompt_title
-from voxemo.reports.tables import latex_table, markdown_table
+from voxemo.reports.tables import latex_table, markdown_table, signed
 from voxemo.store.layout import RunPaths
 from voxemo.store.manifest import read_manifest
 from voxemo.store.tables import SCORES, read_table
@@ -232,7 +232,7 @@ def cell_text(cell: TransferCell | None) -> str:
 
 
 def _with_gain(value: float, delta: float | None) -> str:
-    return f"{100 * value:.1f}" + ("" if delta is None else f" ({100 * delta:+.1f})")
+    return f"{100 * value:.1f}" + ("" if delta is None else f" ({signed(100 * delta)})")
 
 
 def table_rows(cells: Sequence[TransferCell]) -> list[list[str]]:
@@ -318,10 +318,12 @@ def markdown(title: str, cells: Sequence[TransferCell]) -> str:
     )
 
 
-def latex(title: str, cells: Sequence[TransferCell]) -> str:
+def latex(title: str, cells: Sequence[TransferCell], *, label: str = "tab:transfer") -> str:
     """The matrix as a LaTeX table, for documents that load ``booktabs``."""
     header, *rows = table_rows(cells)
-    return latex_table(header, rows, caption=f"{title}. {NOTE}", label="tab:transfer", n_text=1)
+    # A hyphen is too short for a minus; names in the first column have hyphens of their own.
+    rows = [[name, *(Latex(for_latex(cell).replace("(-", "($-$")) for cell in own)] for name, *own in rows]
+    return latex_table(header, rows, caption=f"{title}. {NOTE}", label=label, n_text=1)
 
 
 def csv_table(cells: Sequence[TransferCell]) -> pl.DataFrame:

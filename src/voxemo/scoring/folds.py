@@ -3,7 +3,8 @@
 The step that scores makes these from columns; labels are numbers in label-set order.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -157,3 +158,41 @@ def _check_distributions(fold_id: str, name: str, rows: FloatArray, *, skip: Boo
 
 AnyHardFold: TypeAlias = HardFold | HardReference
 AnyFold: TypeAlias = AnyHardFold | SoftFold
+
+
+def on_shared_utterances(systems: Sequence[Sequence[AnyFold]]) -> list[list[AnyFold]]:
+    """The answers of several systems to the utterances that all of them were asked about in the same fold.
+
+    Args:
+        systems: folds of each, with utterance ids.
+
+    Returns:
+        Folds of each, their rows in the order given; folds of which nothing is shared are left out.
+
+    Raises:
+        ValueError: a fold has no utterance ids.
+
+    >>> def fold(*names):
+    ...     gold = np.zeros(len(names), dtype=np.int64)
+    ...     return HardFold(fold_id="1", gold=gold, predicted=gold, utterances=np.array(names))
+    >>> [[one.utterances.tolist() for one in of] for of in on_shared_utterances([[fold("a", "b")], [fold("b", "c")]])]
+    [[['b']], [['b']]]
+    """
+    shared = set.intersection(*({(fold.fold_id, name) for fold in of for name in _names(fold)} for of in systems))
+    kept = [
+        [(fold, np.array([(fold.fold_id, name) in shared for name in _names(fold)], dtype=bool)) for fold in of]
+        for of in systems
+    ]
+    return [[_rows_of(fold, rows) for fold, rows in of if rows.any()] for of in kept]
+
+
+def _names(fold: AnyFold) -> list[str]:
+    if fold.utterances is None:
+        raise ValueError(f"fold {fold.fold_id}: utterance ids are needed to find those that systems share")
+    return [str(name) for name in fold.utterances]
+
+
+def _rows_of(fold: AnyFold, rows: BoolArray) -> AnyFold:
+    by_row = ("gold", "predicted", "failed", "speakers", "utterances", "weights")
+    cut: dict[str, Any] = {name: of[rows] for name in by_row if (of := getattr(fold, name, None)) is not None}
+    return replace(fold, **cut)

@@ -66,7 +66,7 @@ def _decade(age: int) -> str:
 def agreement(votes: Mapping[str, FloatArray]) -> dict[str, str]:
     """Groups by how far listeners agree: the share of votes on the likeliest label, in bins of a fifth.
 
-    ``0.8-1.0`` is clear, whatever is below ``0.4-0.6`` ambiguous; a share on an edge belongs to the lower bin, so that
+    ``0.8-1.0`` is clear, ``0.4-0.6`` and less ambiguous; a share on an edge belongs to the lower bin, so that
     four of five votes are not in one bin with five of five.
 
     Args:

@@ -14,21 +14,25 @@ from typing import Any
 
 import polars as pl
 
-from voxemo.core.cards import BundleIndex, CorpusCard, RunManifest
+from voxemo.core.cards import BundleIndex, RunManifest
 from voxemo.core.errors import RunError
 from voxemo.core.ids import canonical_json
+from voxemo.core.quoting import texts_withheld, unquoted
 from voxemo.core.types import FAILURE_POLICIES, REFERENCE, FailurePolicy, Response
 from voxemo.scoring.table import SCORER_VERSION
 from voxemo.steps.plan import check_plan, implied_deviations
 from voxemo.steps.score import load_scored
+from voxemo.steps.tested_parts import parts_of
 from voxemo.steps.truth import Truth
-from voxemo.steps.verify import SCORED_WITH, verify_files
+from voxemo.steps.verify import verify_files
+from voxemo.steps.verify_plan import SCORED_WITH
 from voxemo.store import bundles
 from voxemo.store.files import read_json
 from voxemo.store.journal import read_journal
 from voxemo.store.layout import RunPaths, Workspace
 from voxemo.store.provenance import package_versions
 from voxemo.store.tables import ANALYSES, CONFUSIONS, PLAN, PREDICTIONS, SCORES, UNIT_COUNTS, UNIT_SUMS, read_table
+from voxemo.store.workspace import read_split
 
 REMOVED = "(removed)"
 
@@ -39,9 +43,6 @@ _MACHINE_OPTIONS = frozenset(
 
 _PATH = re.compile(r"(?<![\w./:~\\-])(?:~?(?:/[^\s/'\"<>|,;:()\[\]{}]+){2,}/?|~/[^\s'\"]+|[A-Za-z]:\\[^\s'\"]+)")
 """Two or more folders from the root, a path from somebody's home, or one of Windows; no part of an address."""
-
-_QUOTING = ("examples",)
-"""Fields of checks and failures that quote answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,20 +99,6 @@ def bundle_run(
     )
 
 
-def texts_withheld(card: CorpusCard, *, redact: bool = False) -> str | None:
-    """Why answers about a corpus may not be passed on in full; None where they may.
-
-    A model that transcribes what it hears writes the corpus down. So answers go only where the corpus itself may.
-    """
-    if redact:
-        return "asked for by whoever made the bundle"
-    if not card.access.redistributable:
-        return f"{card.name} may not be passed on (licence: {card.access.license}), and answers may quote it"
-    if card.access.kind != "open":
-        return f"{card.name} has to be asked for ({card.access.kind}), and answers may quote it"
-    return None
-
-
 def bundle_files(
     workspace: Workspace, run: Path, *, redact: bool = False, resamples: int = 1000
 ) -> tuple[dict[str, bytes], BundleIndex]:
@@ -141,6 +128,7 @@ def bundle_files(
         bundles.VOTES: bundles.lines_bytes(_votes(truth, tested)),
         bundles.TRAITS: bundles.lines_bytes(_traits(truth, tested)),
         bundles.PRIORS: bundles.document_bytes(_priors(truth, manifest.split.folds)),
+        bundles.PARTS: bundles.document_bytes(_parts(workspace, manifest, truth)),
         bundles.SCORES: bundles.table_bytes(scores, SCORES),
         bundles.CONFUSIONS: bundles.table_bytes(read_table(paths.confusions, CONFUSIONS), CONFUSIONS),
         bundles.ANALYSES: bundles.table_bytes(read_table(paths.analyses, ANALYSES), ANALYSES),
@@ -226,6 +214,12 @@ def _priors(truth: Truth, folds: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _parts(workspace: Workspace, manifest: RunManifest, truth: Truth) -> dict[str, Any]:
+    split, _ = read_split(workspace, manifest.corpus_card.corpus_id, manifest.split.split_id)
+    folds = parts_of(split, truth.gold)
+    return {fold: {part: facts.model_dump(mode="json") for part, facts in of.items()} for fold, of in folds.items()}
+
+
 # --- what was answered -------------------------------------------------------------------------------------------
 
 
@@ -245,16 +239,7 @@ def _failures(paths: RunPaths, *, quoting: bool) -> dict[str, bytes]:
     """Why answers could not be read, where `parse` has written it."""
     if not paths.failures.is_file():
         return {}
-    return {bundles.FAILURES: bundles.document_bytes(_unquoted(read_json(paths.failures), quoting=quoting))}
-
-
-def _unquoted(value: Any, *, quoting: bool) -> Any:
-    """The same without what quotes answers, unless they may be quoted."""
-    if isinstance(value, dict):
-        return {k: _unquoted(v, quoting=quoting) for k, v in value.items() if quoting or k not in _QUOTING}
-    if isinstance(value, list):
-        return [_unquoted(one, quoting=quoting) for one in value]
-    return value
+    return {bundles.FAILURES: bundles.document_bytes(unquoted(read_json(paths.failures), quoting=quoting))}
 
 
 # --- no trace of a machine or its user ---------------------------------------------------------------------------
@@ -272,12 +257,18 @@ def _shared_manifest(manifest: RunManifest) -> RunManifest:
 def shared_command(command: str) -> str:
     """A command line without places of a machine and without names of this one or its user.
 
+    One that no shell takes apart, as no command of voxemo's own is, is left out whole.
+
     >>> shared_command("voxemo run --corpus urdu --workspace anna --runs=january")
     "voxemo run --corpus urdu --workspace '(removed)' --runs='(removed)'"
     """
     private = _private_names()
     words: list[str] = []
-    for word in shlex.split(command):
+    try:
+        given = shlex.split(command)
+    except ValueError:
+        return REMOVED
+    for word in given:
         flag, equals, value = word.partition("=")
         if words and words[-1] in _MACHINE_OPTIONS:
             words.append(REMOVED)
@@ -334,6 +325,6 @@ def _worker_files(paths: RunPaths) -> dict[str, bytes]:
 
 def _check_files(paths: RunPaths, *, quoting: bool) -> dict[str, bytes]:
     return {
-        f"checks/{path.name}": bundles.document_bytes(_without_traces(_unquoted(read_json(path), quoting=quoting)))
+        f"checks/{path.name}": bundles.document_bytes(_without_traces(unquoted(read_json(path), quoting=quoting)))
         for path in sorted(paths.checks.glob("*.json"))
     }

@@ -1,11 +1,15 @@
 """Are two runs comparable? Every field of a manifest is judged once, with a reason in words."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from voxemo.core.cards import RunManifest
+from voxemo.core.errors import RunError
+from voxemo.core.ids import sha256_lines
+from voxemo.core.types import Generation
 
 Weight = Literal["breaks", "weakens", "harmless"]
 """``breaks``: the difference of the scores would mean nothing. ``weakens``: it has another cause beside the systems.
@@ -72,7 +76,7 @@ RULES: Mapping[str, _Rule] = {
     "audio_condition": _Rule("breaks", "one of them does not hear the clips"),
     "tie_break": _Rule("breaks", "ties of votes are settled otherwise"),
     "split": _Rule("weakens", "the test parts and what could be trained on differ", _split),
-    "partial": _Rule("weakens", "they do not answer the same part of the plan"),
+    "partial": _Rule("weakens", "they do not answer the same utterances: what both answered is compared"),
     "corpus_card_sha256": _Rule("weakens", "the corpus card differs: words that mean a label may do so too"),
     "corpus_complete": _Rule("weakens", "one corpus folder was not complete"),
     "prompts": _Rule("weakens", "prompts of one name have other texts", _prompts),
@@ -117,7 +121,7 @@ def manifest_differences(a: RunManifest, b: RunManifest) -> tuple[ManifestDiffer
         if left != right
     ]
     if _tested(a, b) != _tested(b, a) and a.split.split_sha256 == b.split.split_sha256:
-        why = "they answer other folds or test parts of one split"
+        why = "they answer other folds or test parts of one split: what both answered is compared"
         found.append(
             ManifestDifference(field="split.folds", weight="weakens", why=why, a=_tested(a, b), b=_tested(b, a))
         )
@@ -131,6 +135,85 @@ def _value(field: str, rule: _Rule, own: RunManifest, other: RunManifest) -> str
     if isinstance(value, str):
         return value
     return json.dumps(own.model_dump(mode="json", include={field})[field], sort_keys=True, ensure_ascii=False)
+
+
+# --- what runs are called ----------------------------------------------------------------------------------------
+
+
+def _decoding(name: str) -> Callable[[RunManifest], str]:
+    return lambda own: f"{name} {own.generation.get(name)}"
+
+
+def _prompt_names(own: RunManifest) -> str:
+    return "prompts " + "+".join(dict.fromkeys(prompt.variant_id for prompt in own.prompts))
+
+
+def _prompt_texts(own: RunManifest) -> str:
+    return "prompt texts " + sha256_lines(sorted(prompt.prompt_sha256 for prompt in own.prompts))[:8]
+
+
+def _cards(own: RunManifest) -> str:
+    return "card " + sha256_lines(card.sha256() for card in own.model_cards.values())[:8]
+
+
+_TOLD_APART_BY: tuple[Callable[[RunManifest], str], ...] = (
+    lambda own: f"on {next(iter(own.model_cards.values())).backend}",
+    lambda own: f"split {own.split.split_id}",
+    lambda own: f"hearing {own.audio_condition}",
+    lambda own: f"{own.label_source} labels",
+    lambda own: f"{len(own.label_names)} labels",
+    _prompt_names,
+    *(_decoding(one.name) for one in fields(Generation)),
+    lambda own: f"folds {', '.join(own.split.folds)}",
+    lambda own: own.partial or "whole",
+    _prompt_texts,
+    _cards,
+)
+"""What runs of one model may differ in, as a reader would say it, the most telling first."""
+
+
+def system_names(manifests: Sequence[RunManifest]) -> list[str]:
+    """A name for each run: model and protocol, and whatever else tells runs of one model over one corpus apart.
+
+    Runs of one system over several corpora have one name. Runs that nothing of the list tells apart are named by the
+    hash of their plan.
+
+    Raises:
+        RunError: a run is given twice.
+    """
+    if len({own.run_id for own in manifests}) < len(manifests):
+        twice = next(run_id for run_id, n in Counter(own.run_id for own in manifests).items() if n > 1)
+        raise RunError(f"{twice} is given twice. Give each run once.")
+    plain = [plain_name(own) for own in manifests]
+    return [
+        ", ".join([name, *_apart(own, [one for one, called in zip(manifests, plain, strict=True) if called == name])])
+        for own, name in zip(manifests, plain, strict=True)
+    ]
+
+
+def plain_name(manifest: RunManifest) -> str:
+    """A run's model and how it met the corpus."""
+    return f"{next(iter(manifest.model_cards.values())).model_id}, {manifest.protocol}"
+
+
+def _apart(own: RunManifest, alike: Sequence[RunManifest]) -> list[str]:
+    """What tells a run apart from those of one model and protocol; nothing where each corpus has one of them."""
+    by_corpus: dict[str, list[RunManifest]] = {}
+    for one in alike:
+        by_corpus.setdefault(one.corpus_card.corpus_id, []).append(one)
+    telling: list[Callable[[RunManifest], str]] = []
+    for facet in _TOLD_APART_BY:
+        if _all_apart(by_corpus, telling):
+            break
+        # What is the same for all runs over a corpus would lengthen their names and tell nothing.
+        if any(len({facet(one) for one in of}) > 1 for of in by_corpus.values()):
+            telling.append(facet)
+    words = [facet(own) for facet in telling]
+    return words if _all_apart(by_corpus, telling) else [*words, own.plan_sha256[:8]]
+
+
+def _all_apart(by_corpus: Mapping[str, Sequence[RunManifest]], facets: Sequence[Callable[[RunManifest], str]]) -> bool:
+    return all(len({tuple(facet(one) for facet in facets) for one in of}) == len(of) for of in by_corpus.values())
 
 
 def shown_beside(a: str, b: str) -> tuple[str, str]:

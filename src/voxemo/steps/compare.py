@@ -6,6 +6,7 @@ corpora says how other speakers of *these* corpora would be answered, and nothin
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,35 @@ from voxemo.core.types import FailurePolicy
 from voxemo.scoring.arrays import FloatArray
 from voxemo.scoring.bootstrap import percentile_interval
 from voxemo.scoring.evaluate import Difference, SideBySide, difference_of, side_by_side
-from voxemo.scoring.folds import HardFold, SoftFold
+from voxemo.scoring.folds import AnyFold, HardFold, SoftFold, on_shared_utterances
 from voxemo.scoring.multiplicity import holm
 from voxemo.scoring.ranks import rank_intervals
 from voxemo.scoring.significance import detectable_difference, joint_degrees, ratio_p
 from voxemo.scoring.table import HARD_KINDS, Metric
-from voxemo.steps.comparable import ManifestDifference, manifest_differences
+from voxemo.steps.comparable import ManifestDifference, manifest_differences, plain_name, system_names
 from voxemo.steps.score import ScoredTable, hard_systems, load_scored, metrics, soft_systems
 from voxemo.store.layout import Workspace
 
 ALPHA = 0.05
 POWER = 0.8
+OWN_PROMPT = "own prompt"
+"""Stands for the one prompt of each run where runs are ranked that share none."""
 
 System = tuple[str, str]
 """System id and form."""
 Folds = Sequence[HardFold] | Sequence[SoftFold]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Which utterances of one test part are compared, of those that have the truth that a metric needs."""
+
+    n_shared: int
+    """Utterances that all runs answered in the same test part of the same fold."""
+    n_alone: tuple[int, ...]
+    """Of each run, those that not all of the others answered."""
+    left_out: bool
+    """Whether the latter are left out, as they are over one split. Over different splits each run counts whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +60,8 @@ class Comparison:
     metric: str
     policy: FailurePolicy
     partition: str
+    utterances: Shared
+    """Of the first run and the second."""
     difference: Difference
     p_holm: float | None
     """Adjusted for all test parts and prompts that were compared in this metric."""
@@ -62,6 +79,8 @@ class MeanDifference:
     form: str
     metric: str
     n_parts: int
+    utterances: Shared
+    """Of all parts together; ``left_out`` if they are in any of the parts."""
     difference: Difference
     p_holm: float | None
     """Adjusted for all prompts that were compared in this metric."""
@@ -113,6 +132,25 @@ class RankedRun:
     rank_low: int
     rank_high: int
     """Best and worst rank in 95 % of the resamples."""
+    n_utterances: int
+    """That the value is of."""
+    n_left_out: int
+    """Utterances of this run that are left out, as another run over the same split did not answer them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedPair:
+    """The difference of two ranked systems over all test parts, each of which counts the same."""
+
+    name_a: str
+    name_b: str
+    system_id: str
+    form: str
+    metric: str
+    n_parts: int
+    difference: Difference
+    p_holm: float | None
+    """Adjusted for all pairs and prompts that are ranked in this metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +160,8 @@ class RankResult:
     pairs: tuple[PairFacts, ...]
     """Each run beside the first one over its corpus."""
     ranked: tuple[RankedRun, ...]
+    told_apart: tuple[RankedPair, ...]
+    """Every two systems that are on all test parts, in the order of the ranks."""
     left_out: tuple[str, ...]
 
 
@@ -168,8 +208,9 @@ def compare_sets(
 ) -> CompareResult:
     """Compare two systems by their runs, corpus by corpus and over all, by a bootstrap that pairs their speakers.
 
-    Runs are paired by corpus and split; where a corpus has one run on each side, over different splits too: the
-    speakers of both are drawn together. Values are pooled over folds.
+    Runs are paired by corpus and split, on the utterances that both answered: of a whole run beside a limited one, only
+    what the limited one was asked. Where a corpus has one run on each side, over different splits too: each counts
+    whole, and the speakers of both are drawn together. Values are pooled over folds.
 
     Args:
         workspace: holds the gold labels of all.
@@ -202,16 +243,13 @@ def compare_sets(
         for number, (left, right) in enumerate(pairs):
             made = _compared(left, right, metric, systems, _policy(metric, policy), resamples, number)
             if not made:
-                run_ids = f"{left.manifest.run_id} and {right.manifest.run_id}"
-                left_out.append(f"{metric.name}: {run_ids} share no system that it is defined for")
+                left_out.append(f"{metric.name}: {_unshared([left, right])}")
             found += made
         comparisons += _adjusted([one for one, _ in found])
         means += _means(found)
     if not comparisons:
-        raise RunError(
-            f"{pairs[0][0].manifest.run_id} and {pairs[0][1].manifest.run_id} share no prompt variant on a common test "
-            f"part that {listing([metric.name for metric in chosen])} could be computed for."
-        )
+        why = "; ".join(_unshared([left, right]) for left, right in pairs)
+        raise RunError(f"{listing([metric.name for metric in chosen])} cannot be compared: {why}.")
     return CompareResult(pairs=facts, comparisons=tuple(comparisons), means=tuple(means), left_out=tuple(left_out))
 
 
@@ -227,8 +265,9 @@ def rank_runs(
 ) -> RankResult:
     """Rank several systems on each test part and, where all of them cover several, over them.
 
-    A system is a model and how it met the corpus; runs of the same over several corpora belong together. All runs over
-    one corpus are resampled together.
+    A system is a model and how it met the corpus, and where several of these runs are of one model, what else differs
+    between them (``system_names``); runs of the same over several corpora belong together. All runs over
+    one corpus are resampled together, on the utterances that all of them answered, unless their splits differ.
 
     Args:
         workspace: as `compare_sets`, and so the others.
@@ -240,21 +279,14 @@ def rank_runs(
         force: rank what is not comparable.
 
     Raises:
-        RunError: no corpus has two runs, two runs cannot be told apart, or they are not comparable.
+        RunError: no corpus has two runs, a run is given twice, or they are not comparable or share nothing to compare.
         UnknownName: there is no such metric or system.
     """
     chosen = _chosen_metrics(metric_names)
     tables = [load_scored(workspace, run) for run in runs]
     groups: dict[str, dict[str, ScoredTable]] = {}
-    for table in tables:
-        group = groups.setdefault(table.manifest.corpus_card.corpus_id, {})
-        name = _name(table)
-        if name in group:
-            raise RunError(
-                f"{group[name].manifest.run_id} and {table.manifest.run_id} are both runs of {name} over one corpus. "
-                "Give one of them, or compare the two by themselves."
-            )
-        group[name] = table
+    for table, name in zip(tables, system_names([table.manifest for table in tables]), strict=True):
+        groups.setdefault(table.manifest.corpus_card.corpus_id, {})[name] = table
     left_out = [f"{corpus} has one run only" for corpus, group in groups.items() if len(group) < 2]
     groups = {corpus: group for corpus, group in groups.items() if len(group) > 1}
     if not groups:
@@ -266,22 +298,31 @@ def rank_runs(
         _refuse(facts)
     if systems:
         every = (_system_names(table, chosen) for group in groups.values() for table in group.values())
-        _check_names(systems, set.intersection(*every))
+        _check_names(systems, set.union(*every))
     ranked: list[RankedRun] = []
+    told_apart: list[RankedPair] = []
     for metric in chosen:
-        boards: dict[System, dict[str, tuple[tuple[str, ...], SideBySide]]] = {}
+        boards: dict[System, list[_Board]] = {}
         for number, (corpus, group) in enumerate(groups.items()):
-            for place, system, names, together in _boards(
-                corpus, group, metric, systems, _policy(metric, policy), resamples, number
-            ):
-                boards.setdefault(system, {})[place] = (names, together)
-                run_ids = [group[name].manifest.run_id for name in names]
-                ranked += _ranked(
-                    place, system, metric, run_ids, names, together.values, together.draws, together.n_units
-                )
-        for system, places in boards.items():
-            ranked += _ranked_over(system, metric, places)
-    return RankResult(pairs=facts, ranked=tuple(ranked), left_out=tuple(left_out))
+            made = _boards(corpus, group, metric, systems, _policy(metric, policy), resamples, number)
+            if not made:
+                left_out.append(f"{metric.name}: {_unshared([*group.values()])}")
+            for board in made:
+                boards.setdefault(board.system, []).append(board)
+                ranked += _ranked(board, metric)
+        tested: list[RankedPair] = []
+        for of_system in boards.values():
+            over = _mean_board(of_system)
+            ranked += [] if over is None else _ranked(over, metric)
+            tested += _ranked_pairs(of_system, metric)
+        corrected = _holm([pair.difference.p for pair in tested])
+        told_apart += [replace(pair, p_holm=p) for pair, p in zip(tested, corrected, strict=True)]
+    if not ranked:
+        raise RunError(
+            f"{listing([metric.name for metric in chosen])} gives no ranks: "
+            f"{'; '.join(_unshared([*group.values()]) for group in groups.values())}."
+        )
+    return RankResult(pairs=facts, ranked=tuple(ranked), told_apart=tuple(told_apart), left_out=tuple(left_out))
 
 
 # --- what is compared with what ----------------------------------------------------------------------------------
@@ -364,11 +405,6 @@ def _refuse(facts: Sequence[PairFacts]) -> None:
         )
 
 
-def _name(table: ScoredTable) -> str:
-    manifest = table.manifest
-    return f"{next(iter(manifest.model_cards.values())).model_id}, {manifest.protocol}"
-
-
 def _system_names(table: ScoredTable, chosen: Iterable[Metric]) -> set[str]:
     partitions = sorted(table.rows["partition"].unique())
     return {name for metric in chosen for part in partitions for name, _ in _systems(table, metric, partition=part)}
@@ -383,6 +419,34 @@ def _systems(table: ScoredTable, metric: Metric, *, partition: str) -> Mapping[S
     if rule is None or rule not in table.votes:
         return {}
     return soft_systems(table, partition=partition, reading="strict", rule=rule)
+
+
+def _unshared(tables: Sequence[ScoredTable]) -> str:
+    """Why runs over one corpus cannot be compared in a metric, in words."""
+    run_ids = listing([table.manifest.run_id for table in tables], most=len(tables))
+    asked = [{*table.rows.select("partition", "fold_id", "utterance_id").iter_rows()} for table in tables]
+    if _one_split(tables) and not set.intersection(*asked):
+        return f"{run_ids} answer no utterance in common: they were limited to other folds or other utterances"
+    return f"{run_ids} share no prompt variant on a common test part that it could be computed for"
+
+
+def _one_split(tables: Iterable[ScoredTable]) -> bool:
+    return len({table.manifest.split.split_sha256 for table in tables}) == 1
+
+
+def _paired(
+    systems: Sequence[Sequence[AnyFold]], tables: Sequence[ScoredTable]
+) -> tuple[list[Sequence[AnyFold]], Shared]:
+    """The answers that are compared, of one test part: over one split, those to what every run was asked."""
+    if _one_split(tables):
+        paired: list[Sequence[AnyFold]] = [*on_shared_utterances(systems)]
+        n_shared = sum(fold.n for fold in paired[0])
+        n_alone = tuple(sum(fold.n for fold in folds) - n_shared for folds in systems)
+        return paired, Shared(n_shared=n_shared, n_alone=n_alone, left_out=True)
+    names = [{name for fold in folds if fold.utterances is not None for name in fold.utterances} for folds in systems]
+    shared = set.intersection(*names)
+    n_alone = tuple(len(of - shared) for of in names)
+    return [*systems], Shared(n_shared=len(shared), n_alone=n_alone, left_out=False)
 
 
 # --- differences -------------------------------------------------------------------------------------------------
@@ -404,8 +468,11 @@ def _compared(
         for system, folds in left.items():
             if system not in right or (systems is not None and system[0] not in systems):
                 continue
+            paired, utterances = _paired([folds, right[system]], [a, b])
+            if not all(paired):
+                continue
             together = side_by_side(
-                [folds, right[system]],
+                paired,
                 metric=metric,
                 label_names=[a.manifest.label_names, b.manifest.label_names],
                 policy=policy,
@@ -423,6 +490,7 @@ def _compared(
                 metric=metric.name,
                 policy=policy,
                 partition=partition,
+                utterances=utterances,
                 difference=difference,
                 p_holm=None,
                 detectable=_detectable(difference),
@@ -466,8 +534,22 @@ def _means(found: Sequence[tuple[Comparison, FloatArray]]) -> list[MeanDifferenc
 
 
 def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> MeanDifference:
-    differences = [one.difference for one, _ in rows]
-    draws = np.mean([of for _, of in rows], axis=0)
+    difference = _mean_difference([one.difference for one, _ in rows], [draws for _, draws in rows])
+    return MeanDifference(
+        system_id=system[0],
+        form=system[1],
+        metric=rows[0][0].metric,
+        n_parts=len(rows),
+        utterances=_together([one.utterances for one, _ in rows]),
+        difference=difference,
+        p_holm=None,
+        detectable=_detectable(difference),
+    )
+
+
+def _mean_difference(differences: Sequence[Difference], of_parts: Sequence[FloatArray]) -> Difference:
+    """The mean of differences that have standard errors, and of their resamples."""
+    draws = np.mean(of_parts, axis=0)
     value_a, value_b, value = (
         float(np.mean([getattr(one, name) for one in differences])) for name in ("value_a", "value_b", "value")
     )
@@ -476,7 +558,7 @@ def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> Mean
     # Corpora share no speaker, so that their variances add up.
     error = float(np.sqrt(np.sum(np.square(errors)))) / len(errors)
     low, high = percentile_interval(draws, value=value, level=1 - ALPHA)
-    difference = Difference(
+    return Difference(
         value_a=value_a,
         value_b=value_b,
         value=value,
@@ -489,18 +571,34 @@ def _mean(system: System, rows: Sequence[tuple[Comparison, FloatArray]]) -> Mean
         degrees=degrees,
         p=ratio_p(value, error, int(degrees)),
     )
-    return MeanDifference(
-        system_id=system[0],
-        form=system[1],
-        metric=rows[0][0].metric,
-        n_parts=len(rows),
-        difference=difference,
-        p_holm=None,
-        detectable=detectable_difference(error, degrees=degrees, alpha=ALPHA, power=POWER),
+
+
+def _together(parts: Sequence[Shared]) -> Shared:
+    return Shared(
+        n_shared=sum(part.n_shared for part in parts),
+        n_alone=tuple(map(sum, zip(*(part.n_alone for part in parts), strict=True))),
+        left_out=any(part.left_out for part in parts),
     )
 
 
 # --- ranks -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Board:
+    """Systems side by side, on one test part or over all."""
+
+    place: str
+    system: System
+    names: tuple[str, ...]
+    runs: tuple[str, ...]
+    values: FloatArray
+    draws: FloatArray
+    n_units: int
+    together: SideBySide | None
+    """What the differences of two of them are made of; None over all test parts."""
+    n_utterances: tuple[int, ...]
+    n_left_out: tuple[int, ...]
 
 
 def _boards(
@@ -511,51 +609,101 @@ def _boards(
     policy: FailurePolicy,
     resamples: int,
     number: int,
-) -> list[tuple[str, System, tuple[str, ...], SideBySide]]:
+) -> list[_Board]:
     """Every system id of every common test part of one corpus, with all runs side by side."""
     found = []
-    partitions = set.intersection(*(set(table.rows["partition"]) for table in group.values()))
+    tables = [*group.values()]
+    partitions = set.intersection(*(set(table.rows["partition"]) for table in tables))
     for partition in sorted(partitions):
-        of_runs = [_systems(table, metric, partition=partition) for table in group.values()]
-        for system in of_runs[0]:
-            if any(system not in of for of in of_runs) or (systems is not None and system[0] not in systems):
+        of_runs = [_systems(table, metric, partition=partition) for table in tables]
+        for system, own in _ranked_systems(of_runs, tables, systems):
+            paired, utterances = _paired([of[name] for of, name in zip(of_runs, own, strict=True)], tables)
+            if not all(paired):
                 continue
             together = side_by_side(
-                [of[system] for of in of_runs],
+                paired,
                 metric=metric,
-                label_names=[table.manifest.label_names for table in group.values()],
+                label_names=[table.manifest.label_names for table in tables],
                 policy=policy,
                 resamples=resamples,
                 seed=[0, number],
             )
-            if not np.isnan(together.values).any():
-                found.append((f"{corpus} {partition}", system, tuple(group), together))
+            if np.isnan(together.values).any():
+                continue
+            found.append(
+                _Board(
+                    place=f"{corpus} {partition}",
+                    system=system,
+                    names=tuple(group),
+                    runs=tuple(table.manifest.run_id for table in tables),
+                    values=together.values,
+                    draws=together.draws,
+                    n_units=together.n_units,
+                    together=together,
+                    n_utterances=tuple(sum(fold.n for fold in folds) for folds in paired),
+                    n_left_out=utterances.n_alone if utterances.left_out else (0,) * len(tables),
+                )
+            )
     return found
 
 
-def _ranked(
-    place: str,
-    system: System,
-    metric: Metric,
-    run_ids: Sequence[str],
-    names: Sequence[str],
-    values: FloatArray,
-    draws: FloatArray,
-    n_units: int,
-) -> list[RankedRun]:
-    ranks = rank_intervals(values, draws, direction=metric.direction)
+def _ranked_systems(
+    of_runs: Sequence[Mapping[System, Folds]], tables: Sequence[ScoredTable], systems: Sequence[str] | None
+) -> list[tuple[System, list[System]]]:
+    """What is ranked, and which system of each run that is: the prompts that all runs share.
+
+    Runs of one model that share none, each of one prompt, are ranked by these: the prompt is what they differ in.
+    """
+    asked = [[system for system in of if systems is None or system[0] in systems] for of in of_runs]
+    shared = [system for system in asked[0] if all(system in of for of in asked)]
+    if shared or len({plain_name(table.manifest) for table in tables}) > 1:
+        return [(system, [system] * len(asked)) for system in shared]
+    forms = dict.fromkeys(form for _, form in asked[0])
+    by_form = [(form, [[system for system in of if system[1] == form] for of in asked]) for form in forms]
+    return [
+        ((OWN_PROMPT, form), [only for (only,) in found])
+        for form, found in by_form
+        if all(len(own) == 1 for own in found)
+    ]
+
+
+def _mean_board(boards: Sequence[_Board]) -> _Board | None:
+    """The mean over test parts of the systems that are on all of them; None unless there are two of both."""
+    every = set.intersection(*(set(board.names) for board in boards))
+    names = tuple(name for name in boards[0].names if name in every)
+    if len(boards) < 2 or len(names) < 2:
+        return None
+    columns = [[board.names.index(name) for name in names] for board in boards]
+    placed = [*zip(boards, columns, strict=True)]
+    return _Board(
+        place="mean",
+        system=boards[0].system,
+        names=names,
+        runs=names,
+        values=np.mean([board.values[order] for board, order in placed], axis=0),
+        draws=np.mean([board.draws[:, order] for board, order in placed], axis=0),
+        n_units=sum(board.n_units for board in boards),
+        together=None,
+        n_utterances=tuple(sum(board.n_utterances[order[i]] for board, order in placed) for i in range(len(names))),
+        n_left_out=tuple(sum(board.n_left_out[order[i]] for board, order in placed) for i in range(len(names))),
+    )
+
+
+def _ranked(board: _Board, metric: Metric) -> list[RankedRun]:
+    ranks = rank_intervals(board.values, board.draws, direction=metric.direction)
     rows = []
-    for number, (run_id, name, rank) in enumerate(zip(run_ids, names, ranks, strict=True)):
-        value = float(values[number])
-        varies = n_units > 1
-        low, high = percentile_interval(draws[:, number], value=value, level=1 - ALPHA) if varies else (None, None)
+    for number, rank in enumerate(ranks):
+        value = float(board.values[number])
+        low, high = None, None
+        if board.n_units > 1:
+            low, high = percentile_interval(board.draws[:, number], value=value, level=1 - ALPHA)
         rows.append(
             RankedRun(
-                place=place,
-                run=run_id,
-                name=name,
-                system_id=system[0],
-                form=system[1],
+                place=board.place,
+                run=board.runs[number],
+                name=board.names[number],
+                system_id=board.system[0],
+                form=board.system[1],
                 metric=metric.name,
                 value=value,
                 ci_low=low,
@@ -563,21 +711,41 @@ def _ranked(
                 rank=rank.rank,
                 rank_low=rank.low,
                 rank_high=rank.high,
+                n_utterances=board.n_utterances[number],
+                n_left_out=board.n_left_out[number],
             )
         )
     return sorted(rows, key=lambda row: row.rank)
 
 
-def _ranked_over(
-    system: System, metric: Metric, places: Mapping[str, tuple[tuple[str, ...], SideBySide]]
-) -> list[RankedRun]:
-    """Ranks by the mean over test parts, of the systems that are on all of them."""
-    every = set.intersection(*(set(names) for names, _ in places.values()))
-    names = [name for name in next(iter(places.values()))[0] if name in every]
-    if len(places) < 2 or len(names) < 2:
-        return []
-    columns = [([of.index(name) for name in names], together) for of, together in places.values()]
-    values = np.mean([together.values[order] for order, together in columns], axis=0)
-    draws = np.mean([together.draws[:, order] for order, together in columns], axis=0)
-    n_units = sum(together.n_units for _, together in columns)
-    return _ranked("mean", system, metric, names, names, values, draws, n_units)
+def _ranked_pairs(boards: Sequence[_Board], metric: Metric) -> list[RankedPair]:
+    """Every two of the systems that are on all test parts, the better one first; one test part is its own mean."""
+    every = set.intersection(*(set(board.names) for board in boards))
+    sign = 1.0 if metric.direction == "higher" else -1.0
+
+    def mean(name: str) -> float:
+        return -sign * float(np.mean([board.values[board.names.index(name)] for board in boards]))
+
+    pairs = []
+    for name_a, name_b in combinations(sorted((name for name in boards[0].names if name in every), key=mean), 2):
+        differences, draws = [], []
+        for board in boards:
+            a, b = board.names.index(name_a), board.names.index(name_b)
+            if board.together is not None:
+                differences.append(difference_of(board.together, a, b))
+                draws.append(board.draws[:, a] - board.draws[:, b])
+        if any(one.standard_error is None for one in differences):
+            continue
+        pairs.append(
+            RankedPair(
+                name_a=name_a,
+                name_b=name_b,
+                system_id=boards[0].system[0],
+                form=boards[0].system[1],
+                metric=metric.name,
+                n_parts=len(boards),
+                difference=_mean_difference(differences, draws),
+                p_holm=None,
+            )
+        )
+    return pairs

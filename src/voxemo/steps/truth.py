@@ -1,6 +1,6 @@
 """What a run's answers are judged by: gold labels, votes, speakers, and what the training parts hold.
 
-Read from a workspace here, or from a bundle (``steps.verify``): scoring sees no difference.
+Read from a workspace here, or from a bundle (``steps.bundle_contents``): scoring sees no difference.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,8 +19,9 @@ from voxemo.catalog import lookup
 from voxemo.core.cards import RunManifest
 from voxemo.core.errors import AudioError, NotPrepared, RunError
 from voxemo.core.labels import LabelSet
+from voxemo.core.reasons import REASONS
 from voxemo.core.types import Reading, Response
-from voxemo.parsing.reasons import PARSER_VERSION, REASONS
+from voxemo.parsing.reasons import PARSER_VERSION
 from voxemo.parsing.repair import REPAIRS
 from voxemo.parsing.spans import read_parts
 from voxemo.scoring import ensembles

@@ -12,7 +12,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,8 @@ GOLD = "gold.jsonl"
 VOTES = "votes.jsonl"
 TRAITS = "traits.jsonl"
 PRIORS = "priors.json"
+PARTS = "parts.json"
+"""How large the test parts of the split are, by which a limited run is told from a whole one."""
 SCORES = "scores.jsonl"
 CONFUSIONS = "confusions.jsonl"
 ANALYSES = "analyses.jsonl"
@@ -42,7 +44,7 @@ UNIT_COUNTS = "unit_counts.jsonl"
 UNIT_SUMS = "unit_sums.jsonl"
 FAILURES = "failures.json"
 
-JUDGED_BY = (GOLD, VOTES, TRAITS, PRIORS)
+JUDGED_BY = (GOLD, VOTES, TRAITS, PRIORS, PARTS)
 COMPUTED = (SCORES, CONFUSIONS, ANALYSES, UNIT_COUNTS, UNIT_SUMS)
 NEEDED = (INDEX, MANIFEST, PLAN, PROMPTS, PREDICTIONS, RESPONSES, *JUDGED_BY, *COMPUTED)
 FURTHER = (FAILURES,)
@@ -110,6 +112,16 @@ def write_bundle(path: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         RunError: it cannot be written.
     """
+    content, entries = _zipped(files)
+    # Answers that repeat a word without end pack like a bomb, and would be refused as one.
+    swelling = {entry.filename for entry in entries if _swells(entry, LIMITS)}
+    if swelling:
+        content, _ = _zipped(files, stored=swelling)
+    write_atomically(path, lambda file: file.write(content.getbuffer()))
+
+
+def _zipped(files: Mapping[str, bytes], *, stored: Collection[str] = ()) -> tuple[io.BytesIO, list[zipfile.ZipInfo]]:
+    """The zip and its entries; the files named in ``stored`` are not compressed."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as packed:
         for name in sorted(files):
@@ -119,8 +131,13 @@ def write_bundle(path: Path, files: Mapping[str, bytes]) -> None:
             # Unix on every platform, else the bytes would tell where it was packed.
             entry.create_system = 3
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            packed.writestr(entry, files[name], compress_type=zipfile.ZIP_DEFLATED, compresslevel=6)
-    write_atomically(path, lambda file: file.write(content.getbuffer()))
+            kind = zipfile.ZIP_STORED if name in stored else zipfile.ZIP_DEFLATED
+            packed.writestr(entry, files[name], compress_type=kind, compresslevel=6)
+        return content, packed.infolist()
+
+
+def _swells(entry: zipfile.ZipInfo, limits: Limits) -> bool:
+    return entry.file_size > max(limits.small_bytes, limits.ratio * entry.compress_size)
 
 
 def read_bundle(path: Path, *, limits: Limits = LIMITS) -> dict[str, bytes]:
@@ -177,7 +194,7 @@ def _check_entries(bundle: str, entries: list[zipfile.ZipInfo], limits: Limits) 
             raise BundleError(bundle, f"{name!r} in it is encrypted")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise BundleError(bundle, f"{name!r} in it is packed in a way that bundles are not")
-        if entry.file_size > max(limits.small_bytes, limits.ratio * entry.compress_size):
+        if _swells(entry, limits):
             raise BundleError(
                 bundle, f"{name!r} in it unpacks from {entry.compress_size:,} to {entry.file_size:,} bytes"
             )

@@ -137,7 +137,8 @@ def read_table(path: Path, schema: Schema) -> pl.DataFrame:
         RunError: the file is missing, damaged, or of another schema.
     """
     with _readable(path):
-        table = pl.read_parquet(path)
+        # A folder may be called [1], and is no pattern.
+        table = pl.read_parquet(path, glob=False)
     _check_columns(path, table.schema, schema)
     return table
 
@@ -149,7 +150,7 @@ def scan_table(path: Path, schema: Schema) -> pl.LazyFrame:
         RunError: the file is missing, damaged, or of another schema.
     """
     with _readable(path):
-        table = pl.scan_parquet(path)
+        table = pl.scan_parquet(path, glob=False)
         found = table.collect_schema()
     _check_columns(path, found, schema)
     return table

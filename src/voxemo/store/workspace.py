@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from voxemo.core.cards import CorpusCard
-from voxemo.core.errors import CorpusNotFound, NotPrepared, RunError, SplitError
+from voxemo.core.errors import CorpusNotFound, NotPrepared, RunError, SplitError, how_to_prepare
 from voxemo.core.ids import sha256_lines
 from voxemo.core.types import Split, Utterance
 from voxemo.splits.policies import split_sha256
@@ -128,14 +128,14 @@ def read_prepared(workspace: Workspace, card: CorpusCard) -> PreparedCorpus:
     if report["corpus_card_sha256"] != card.sha256():
         raise RunError(
             f"{card.corpus_id} was prepared with another version of its card. "
-            f"Run again: voxemo prepare {card.corpus_id} --root FOLDER"
+            f"Run again: {how_to_prepare(card.corpus_id)}"
         )
     utterances = utterance_rows(read_table(workspace.utterances(card.corpus_id), UTTERANCES))
     votes = read_table(workspace.votes(card.corpus_id), VOTES)
     if prepared_sha256(utterances, votes) != report["utterances_sha256"]:
         raise RunError(
             f"The manifest of {card.corpus_id} was changed or its writing interrupted: its hash is not the one in "
-            f"prepare.json. Run again: voxemo prepare {card.corpus_id} --root FOLDER"
+            f"prepare.json. Run again: {how_to_prepare(card.corpus_id)}"
         )
     return PreparedCorpus(utterances, votes, report)
 

@@ -1,6 +1,7 @@
 """Figures of probabilities: whether they can be believed, and which labels they favour."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import ceil
 from pathlib import Path
 from textwrap import fill
@@ -105,7 +106,7 @@ def _number(value: Any) -> str:
 def distributions(
     rows: pl.DataFrame, folder: Path, name: str, *, title: str, kinds: Sequence[Kind] = KINDS
 ) -> list[Path]:
-    """Draw mean distributions beside the listeners' votes: stated, voted and latent ones, for all and by true label.
+    """Draw mean distributions beside the votes, for all and by true label: stated, voted and latent ones.
 
     Of each way to a distribution one system is drawn: of stated ones the mean over prompts where there is one, of voted
     ones the ensemble, of latent ones (likelihoods, plain and corrected by silence) the first.
@@ -151,10 +152,11 @@ def distributions(
             line[0].set_ylabel("probability (%)")
         for axis in panels.flat[max(0, len(groups) - columns) : len(groups)]:
             axis.tick_params(axis="x", labelbottom=True)
-        add_legend(figure, shown, bars=True, title=_way)
+        way = partial(_way, truth="true labels" if rows["vote_rule"].is_null().all() else "listeners' votes")
+        add_legend(figure, shown, bars=True, title=way)
         set_title(figure, title)
         about = "Mean probability of each label over all utterances. " + "; ".join(
-            f"{_way(row['system_id'])}, {row['class_label']}: {said(row['value'])}"
+            f"{way(row['system_id'])}, {row['class_label']}: {said(row['value'])}"
             for row in rows.filter(pl.col("group") == ALL, pl.col("system_id").is_in(list(shown))).iter_rows(named=True)
         )
         return save(figure, folder, name, kinds, title=title, about=about)
@@ -172,9 +174,10 @@ def side_by_side(rows: pl.DataFrame) -> list[str]:
     return [chosen[way] for way in sorted(chosen, key=lambda way: order.index(way) if way in order else len(order))]
 
 
-def _way(system_id: str) -> str:
+def _way(system_id: str, *, truth: str = "") -> str:
+    """How a system comes to its distribution; what it is held against is called by ``truth``."""
     if system_id == GOLD:
-        return "listeners' votes"
+        return truth
     how = (
         "latent, silence taken out"
         if system_id.startswith(CORRECTED)

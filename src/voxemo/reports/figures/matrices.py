@@ -10,6 +10,7 @@ import polars as pl
 from voxemo.core.escape import for_figure
 from voxemo.reports.classes import FAILED
 from voxemo.reports.figures.canvas import CELL, INK, KINDS, PAPER, Kind, check_drawing, save, set_title, sheet
+from voxemo.reports.tables import signed
 from voxemo.reports.transfer import TransferCell, sources_of, targets_of
 
 DEEP = 0.85
@@ -113,7 +114,7 @@ def transfer_map(
             ink = ink_on(colour)
             axis.text(place[0], place[1] - 0.13, f"{100 * cell.value:.1f}", ha="center", va="center", color=ink)
             if cell.delta is not None:
-                gain = f"{100 * cell.delta:+.1f}"
+                gain = signed(100 * cell.delta)
                 axis.text(place[0], place[1] + 0.22, gain, ha="center", va="center", color=ink, fontsize=7.5)
         for cell in cells:
             if cell.in_domain:

@@ -1,11 +1,13 @@
 """Every figure that finished runs allow, as files of one folder."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
+from voxemo.core.errors import RunError
 from voxemo.core.escape import for_figure
 from voxemo.reports import analyses
 from voxemo.reports.figures import frames
@@ -16,7 +18,7 @@ from voxemo.reports.figures.matrices import confusion, transfer_map
 from voxemo.reports.figures.prompts import prompt_effect, prompt_sensitivity
 from voxemo.reports.figures.ranking import ranks
 from voxemo.reports.figures.training import sft_gain
-from voxemo.reports.ranking import rankings
+from voxemo.reports.ranking import Ranking, rankings
 from voxemo.reports.scoreboard import Board, FinishedRun, distribution_failures, prompt_title
 from voxemo.reports.transfer import read_cells, transfer_pairs
 from voxemo.store.layout import RunPaths
@@ -24,7 +26,12 @@ from voxemo.store.tables import ANALYSES, CONFUSIONS, read_table
 
 
 def write_figures(
-    boards: Sequence[Board], runs: Sequence[FinishedRun], folder: Path, *, kinds: Sequence[Kind] = KINDS
+    boards: Sequence[Board],
+    runs: Sequence[FinishedRun],
+    folder: Path,
+    *,
+    on_skip: Callable[[str], None],
+    kinds: Sequence[Kind] = KINDS,
 ) -> list[Path]:
     """Write the figures of each run, of each board, and of all runs together; what has no data is left out.
 
@@ -32,22 +39,28 @@ def write_figures(
         boards: of ``scoreboard.boards(runs)``.
         runs: what the boards were made of.
         folder: to write into.
+        on_skip: is told, in a sentence, what cannot be drawn of a run that an older version scored, and the command
+            that scores it again. All else is drawn.
         kinds: of files.
 
     Raises:
         MissingDependency: matplotlib is not installed.
-        RunError: a run was scored by a version that kept no analyses.
     """
     check_drawing()
     written: list[Path] = []
     for run in runs:
-        written += _run_figures(run, folder, kinds)
+        for draw in (_confusions, _analyses):
+            with _said(f"figures of {run.manifest.run_id}", on_skip):
+                written += draw(run, folder, kinds)
     written += _prompt_figures(boards, runs, folder, kinds)
     written += _paper_figures(boards, runs, folder, kinds)
-    for ranking in rankings(boards, runs):
+    ranked: list[Ranking] = []
+    with _said("figures of ranks", on_skip):
+        ranked = rankings(boards, runs)
+    for ranking in ranked:
         name = "ranks-synthetic" if ranking.synthetic else "ranks"
         splits = f"{len(ranking.splits)} evaluation split{'' if len(ranking.splits) == 1 else 's'}"
-        title = f"Ranks over {splits}{' of synthetic corpora' if ranking.synthetic else ''}"
+        title = f"Ranks over {splits}{', synthetic' if ranking.synthetic else ''}"
         written += ranks(frames.rank_frame(ranking), folder, name, title=title, kinds=kinds)
     for base, pairs in transfer_pairs(runs).items():
         if any(not pair.in_domain for pair in pairs):
@@ -56,15 +69,27 @@ def write_figures(
     return written
 
 
+@contextmanager
+def _said(what: str, on_skip: Callable[[str], None]) -> Iterator[None]:
+    """A run folder that cannot be read keeps these figures from being drawn, and no others."""
+    try:
+        yield
+    except RunError as error:
+        on_skip(f"{what} are not all drawn: {error}")
+
+
 def _file_name(*words: str | None) -> str:
     return ".".join(re.sub(r"[^A-Za-z0-9+-]+", "-", word).strip("-") for word in words if word)
 
 
-def _run_figures(run: FinishedRun, folder: Path, kinds: Sequence[Kind]) -> Iterator[Path]:
-    manifest, paths = run.manifest, RunPaths(run.path)
-    model = next(iter(manifest.model_cards.values())).name
-    mark = " (PARTIAL)" if run.partial else ""
-    counts = read_table(paths.confusions, CONFUSIONS)
+def _about(run: FinishedRun) -> tuple[str, str]:
+    """A run's model, and the mark of a partial one."""
+    return next(iter(run.manifest.model_cards.values())).name, " (PARTIAL)" if run.partial else ""
+
+
+def _confusions(run: FinishedRun, folder: Path, kinds: Sequence[Kind]) -> Iterator[Path]:
+    manifest, (model, mark) = run.manifest, _about(run)
+    counts = read_table(RunPaths(run.path).confusions, CONFUSIONS)
     for partition, system in counts.select("partition", "system_id").unique(maintain_order=True).iter_rows():
         own = counts.filter(
             pl.col("partition") == partition, pl.col("system_id") == system, pl.col("reading") == "strict"
@@ -72,7 +97,11 @@ def _run_figures(run: FinishedRun, folder: Path, kinds: Sequence[Kind]) -> Itera
         title = f"{model}, {prompt_title(system)}: {manifest.corpus_card.name}, {partition}{mark}"
         name = _file_name(manifest.run_id, partition, "confusion", system)
         yield from confusion(own, folder, name, title=title, kinds=kinds, labels=manifest.label_names)
-    rows = read_table(paths.analyses, ANALYSES)
+
+
+def _analyses(run: FinishedRun, folder: Path, kinds: Sequence[Kind]) -> Iterator[Path]:
+    manifest, (model, mark) = run.manifest, _about(run)
+    rows = read_table(RunPaths(run.path).analyses, ANALYSES)
     drawn = {"calibration": calibration, "distributions": distributions, "agreement": agreement, "groups": groups}
     for partition, rule, part in vote_rule_parts(rows):
         counted = f", votes counted {rule!r}" if rule is not None else ""

@@ -69,6 +69,8 @@ def document(names: Sequence[str] | Mapping[str, str]) -> str:
             r"\usepackage[a4paper,landscape,margin=15mm]{geometry}",
             r"\usepackage{booktabs}",
             r"\usepackage{longtable}",
+            # Captions stand above, where the class leaves no room below them.
+            r"\setlength{\belowcaptionskip}{4pt}",
             r"\begin{document}",
             r"\footnotesize",
             *(rf"\input{{{name}}}" for name in names),
@@ -125,7 +127,8 @@ def _corpus_row(run: FinishedRun, *, published: bool) -> list[str]:
     for field, number in numbers_here.items():
         text = "-" if number is None else f"{number:,.1f}" if field == "hours" else f"{number:,}"
         printed = getattr(paper, field, None)
-        cells.append(text if printed is None or printed == number else f"{text} ({printed:,})")
+        theirs = None if printed is None else f"{printed:,}"
+        cells.append(text if theirs is None or theirs == text or printed == number else f"{text} ({theirs})")
     name: str = card.name
     if not run.manifest.corpus_complete:
         name = Latex(for_latex(name) + DAGGER)
@@ -350,5 +353,6 @@ def transfer_tables(runs: Sequence[FinishedRun]) -> dict[str, str]:
     made = {}
     for base, pairs in transfer.transfer_pairs(runs).items():
         if any(not pair.in_domain for pair in pairs):
-            made[base] = transfer.latex(f"Transfer of {base}", transfer.read_cells(pairs))
+            label = f"tab:transfer-{_file_word(base)}"
+            made[base] = transfer.latex(f"Transfer of {base}", transfer.read_cells(pairs), label=label)
     return made

@@ -23,10 +23,13 @@ from voxemo.reports.site.parts import (
     Row,
     Section,
     Table,
+    how_many,
     number,
     percent,
+    points,
     word,
 )
+from voxemo.reports.tables import signed
 
 GROUPS = {"acted": "acted", "in_the_wild": "in the wild", "all": "all"}
 
@@ -50,7 +53,7 @@ def _share(value: float | None) -> Cell:
 
 
 def _gain(value: float | None) -> Cell:
-    return number(value, percent(value, signed=True))
+    return number(value, points(value))
 
 
 def _count(value: float | None) -> Cell:
@@ -58,7 +61,7 @@ def _count(value: float | None) -> Cell:
 
 
 def _rho(value: float | None) -> Cell:
-    return number(value, "-" if value is None else f"{value:+.2f}")
+    return number(value, "-" if value is None else signed(value, 2))
 
 
 def _prompt(value: str | None) -> Cell:
@@ -222,9 +225,8 @@ def _effects(
 
 
 def _effect(row: Mapping[str, Any]) -> Cell:
-    n = row["n_splits"]
-    parts = "1 test part" if n == 1 else f"{n} test parts"
-    return number(row["mean"], percent(row["mean"]), below=(percent(row["gain"], signed=True), parts))
+    parts = how_many(row["n_splits"], "test part")
+    return number(row["mean"], percent(row["mean"]), below=(points(row["gain"]), parts))
 
 
 def _best(maker: _Maker, scores: pl.DataFrame, paper: pl.DataFrame) -> Section | None:
@@ -265,7 +267,7 @@ def _wins(maker: _Maker, scores: pl.DataFrame, paper: pl.DataFrame) -> Section |
 
 
 def _won(row: Mapping[str, Any]) -> Cell:
-    ties = (f"{row['ties']} ties",) if row["ties"] else ()
+    ties = (how_many(row["ties"], "tie"),) if row["ties"] else ()
     return number(row["wins"], str(row["wins"]), below=(f"of {row['n_splits']}", *ties))
 
 

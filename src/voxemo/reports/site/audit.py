@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from voxemo.core.cards import SplitFacts
+from voxemo.core.reasons import REASONS
 from voxemo.reports.scoreboard import prompt_title
 from voxemo.reports.site.cells import SPEAKERS, corpus_path, model_path, run_path
 from voxemo.reports.site.parts import (
     Block,
     Cell,
+    Facts,
     Folded,
     Head,
     Page,
@@ -20,6 +22,7 @@ from voxemo.reports.site.parts import (
     Table,
     Verbatim,
     count,
+    how_many,
     number,
     percent,
     word,
@@ -45,6 +48,8 @@ class RunAudit:
     n_failed: int
     failures: tuple[dict[str, Any], ...] | None
     """None where the run was parsed by an older version."""
+    withheld: str | None
+    """Why the failures have no examples, which are answers word for word; None where they have them."""
 
 
 def audit_page(audits: Sequence[RunAudit]) -> Page:
@@ -96,12 +101,39 @@ def _failures(audits: Sequence[RunAudit]) -> tuple[Block, ...]:
     )
     unread = sum(audit.failures is None for audit in audits)
     old = (
-        [Paragraph(text=f"{unread} runs were parsed by an older version, which kept no reasons.", warning=True)]
+        [
+            Paragraph(
+                text=f"Parsed by an older version, which kept no reasons: {how_many(unread, 'run')}.",
+                warning=True,
+            )
+        ]
         if unread
         else []
     )
     folded = Folded(summary=f"Run by run ({len(audits)})", blocks=(runs,))
-    return (*old, models, folded, *(_examples(audits, name) for name in names))
+    withheld = tuple(map(withheld_note, withheld_of(audits)))
+    examples = (found for name in names if (found := _examples(audits, name)) is not None)
+    return (*old, models, *_meanings(names), folded, *withheld, *examples)
+
+
+def _meanings(names: Sequence[str]) -> tuple[Block, ...]:
+    """The codes that head the columns of the tables, in words."""
+    return (Facts(items=tuple((name, word(meaning(name))) for name in names)),) if names else ()
+
+
+def meaning(reason: str) -> str:
+    """What a reason code says, in words; a run may have codes of another version."""
+    return REASONS.get(reason, "Not known to this version.")
+
+
+def withheld_of(audits: Sequence[RunAudit]) -> tuple[str, ...]:
+    """Why failed answers are not shown, once for each corpus of which there are any."""
+    return tuple(dict.fromkeys(one.withheld for one in audits if one.withheld and one.failures))
+
+
+def withheld_note(why: str) -> Paragraph:
+    """Says that answers are counted here and not shown."""
+    return Paragraph(text=f"Failed answers are counted here and not shown word for word: {why}.")
 
 
 def _failure_table(
@@ -130,14 +162,16 @@ def _failure_table(
     return Table(caption=caption, heads=heads, rows=tuple(rows), sortable=True)
 
 
-def _examples(audits: Sequence[RunAudit], reason: str) -> Folded:
-    """Of different runs where there are several."""
+def _examples(audits: Sequence[RunAudit], reason: str) -> Folded | None:
+    """Of different runs where there are several; None where none may be shown."""
     found = [
         (audit, failure, failure["examples"][0])
         for audit in audits
         for failure in audit.failures or ()
-        if failure["reason"] == reason and failure["examples"]
+        if failure["reason"] == reason and failure.get("examples")
     ]
+    if not found:
+        return None
     by_model = {audit.model_id: (audit, failure, example) for audit, failure, example in reversed(found)}
     chosen = list(by_model.values())[-N_EXAMPLES:] if len(by_model) >= N_EXAMPLES else found[:N_EXAMPLES]
     answers = tuple(
@@ -154,12 +188,12 @@ def _asked(failure: dict[str, Any]) -> str:
     return f"{prompt_title(failure['system_id'])} ({failure['form']})"
 
 
-def failure_blocks(failures: Sequence[dict[str, Any]]) -> tuple[Block, ...]:
-    """The failures of one run: a table, and every example that was kept."""
+def failure_blocks(failures: Sequence[dict[str, Any]], *, withheld: str | None) -> tuple[Block, ...]:
+    """The failures of one run: a table, and every example that was kept, or why there is none."""
     rows = tuple(
         Row(
             cells=(
-                Cell(text=failure["reason"], head=True),
+                Cell(text=failure["reason"], head=True, below=(meaning(failure["reason"]),)),
                 word(prompt_title(failure["system_id"])),
                 word(failure["form"]),
                 count(failure["n"]),
@@ -177,9 +211,9 @@ def failure_blocks(failures: Sequence[dict[str, Any]]) -> tuple[Block, ...]:
             blocks=tuple(Verbatim(label=one["utterance_id"], text=one["text"]) for one in failure["examples"]),
         )
         for failure in failures
-        if failure["examples"]
+        if failure.get("examples")
     )
-    return (table, *examples)
+    return (table, *([withheld_note(withheld)] if withheld else []), *examples)
 
 
 # --- splits and training data -------------------------------------------------------------------------------------

@@ -15,17 +15,18 @@ import voxemo
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError
 from voxemo.reports.analyses import measured
+from voxemo.reports.hearing import HeardGain, heard_gains
 from voxemo.reports.ranking import Ranking, rankings
 from voxemo.reports.scoreboard import Board, FinishedRun, boards, read_runs
 from voxemo.reports.site.analyses import analyses_page
 from voxemo.reports.site.assets import assets
-from voxemo.reports.site.audit import RunAudit, audit_page
+from voxemo.reports.site.audit import RunAudit, audit_page, withheld_of
 from voxemo.reports.site.cells import Tied
 from voxemo.reports.site.corpus import corpus_page
 from voxemo.reports.site.evidence import RunEvidence, read_evidence
 from voxemo.reports.site.index import index_page
 from voxemo.reports.site.model import model_page
-from voxemo.reports.site.parts import Page, anchor_name
+from voxemo.reports.site.parts import Page, anchor_name, how_many
 from voxemo.reports.site.ranks import ranking_blocks, tied_on
 from voxemo.reports.site.render import check_templates, render
 from voxemo.reports.site.run import run_page, runs_page
@@ -63,6 +64,8 @@ class SiteOptions:
     partial: bool = False
     """Show partial runs too; they are marked."""
     published: bool = True
+    redact: bool = False
+    """Show no answer word for word, whatever the corpora's licences say."""
 
 
 DEFAULT = SiteOptions()
@@ -83,6 +86,8 @@ class Site:
     n_pages: int
     skipped: tuple[str, ...]
     """Why folders were left out."""
+    withheld: tuple[str, ...]
+    """Why failed answers are not shown word for word, of each corpus of which they are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +95,8 @@ class CorpusPart:
     """What the pages over all corpora need of one; free of tables, to come back from another process."""
 
     standings: tuple[Standing, ...] = ()
-    deafened: tuple[Standing, ...] = ()
-    """Of runs in which something else was heard than the clips."""
+    gains: tuple[HeardGain, ...] = ()
+    """Of runs that were answered again with something else in place of the clips."""
     tied: Mapping[str, Tied] = field(default_factory=dict)
     audits: tuple[RunAudit, ...] = ()
     transfers: tuple[TransferRun, ...] = ()
@@ -148,6 +153,7 @@ def build_site(
         n_runs=sum(len(part.audits) for part in parts),
         n_pages=sum(name.endswith(".html") for name in written),
         skipped=skipped,
+        withheld=withheld_of([audit for part in parts for audit in part.audits]),
     )
 
 
@@ -220,7 +226,7 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
         if len(skipped) < len(folders):
             raise
         return CorpusPart(skipped=tuple(skipped))
-    evidence = [read_evidence(run) for run in sorted(runs, key=lambda run: run.manifest.run_id)]
+    evidence = [read_evidence(run, redact=options.redact) for run in sorted(runs, key=lambda run: run.manifest.run_id)]
     made = boards(runs, reading=options.reading, policy=options.policy, with_published=options.published)
     places = board_places(made, runs)
     found = [one for board, place in zip(made, places, strict=True) for one in standings(board, runs, place)]
@@ -228,7 +234,7 @@ def write_corpus(folders: Sequence[Path], out: Path, options: SiteOptions) -> Co
     pages = [corpus_page(made, places, found, evidence, tied=tied), *(run_page(one) for one in evidence)]
     return CorpusPart(
         standings=tuple(one for one in found if one.place.audio_condition == "clean"),
-        deafened=tuple(one for one in found if one.place.audio_condition != "clean"),
+        gains=tuple(heard_gains(made, runs)),
         tied=tied,
         audits=tuple(map(audit_of, evidence)),
         transfers=tuple(one for run in runs if (one := transfer_run(run)) is not None),
@@ -272,6 +278,7 @@ def audit_of(evidence: RunEvidence) -> RunAudit:
         n_answers=manifest.counts.get("answered", 0),
         n_failed=manifest.counts.get("strict.failed", 0),
         failures=evidence.failures,
+        withheld=evidence.withheld,
     )
 
 
@@ -281,7 +288,7 @@ def audit_of(evidence: RunEvidence) -> RunAudit:
 def overall_pages(parts: Sequence[CorpusPart], options: SiteOptions) -> list[Page]:
     """The pages that need every corpus: scoreboard, models, transfer, analyses, audit, runs."""
     found = [one for part in parts for one in part.standings]
-    deafened = [one for part in parts for one in part.deafened]
+    gains = [one for part in parts for one in part.gains]
     tied = {board: runs for part in parts for board, runs in part.tied.items()}
     audits = tuple(audit for part in parts for audit in part.audits)
     cards = {name: card for part in parts for name, card in part.model_cards.items()}
@@ -290,7 +297,7 @@ def overall_pages(parts: Sequence[CorpusPart], options: SiteOptions) -> list[Pag
         model_page(
             card,
             [one for one in found if one.model_id == name],
-            [one for one in deafened if one.model_id == name],
+            [one for one in gains if one.model_id == name],
             checks=checks,
             tied=tied,
         )
@@ -336,7 +343,7 @@ def _notes(found: Sequence[Standing], options: SiteOptions) -> list[str]:
         notes.append(f"Failed answers count as {options.policy!r} on every board, as was asked for.")
     partial = {one.run_id for one in found if one.partial}
     if partial:
-        notes.append(f"{len(partial)} runs are partial; they are marked, and not ranked.")
+        notes.append(f"Partial, marked and not ranked: {how_many(len(partial), 'run')}.")
     synthetic = sorted({one.place.corpus_name for one in found if one.place.synthetic})
     if synthetic:
         notes.append(f"{', '.join(synthetic)}: shows how the benchmark works, and is never ranked beside real corpora.")

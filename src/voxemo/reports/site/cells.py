@@ -6,6 +6,7 @@ from typing import TypeAlias
 from voxemo.reports.scoreboard import PERCENT, Entry, format_cell
 from voxemo.reports.site.parts import Cell, number, page_name
 from voxemo.reports.site.standings import Place, Standing
+from voxemo.reports.tables import signed
 
 EMPTY = Cell(text="-", numeric=True)
 
@@ -35,7 +36,7 @@ def plain_score(metric: str, value: float | None) -> str:
     """A value as reports print it, without an interval."""
     if value is None:
         return "-"
-    return f"{100 * value:.1f}" if metric in PERCENT else f"{value:.3f}"
+    return f"{100 * value:z.1f}" if metric in PERCENT else f"{value:z.3f}"
 
 
 def difference(metric: str, ours: float | None, theirs: float | None) -> Cell:
@@ -43,7 +44,7 @@ def difference(metric: str, ours: float | None, theirs: float | None) -> Cell:
     if ours is None or theirs is None:
         return EMPTY
     by = ours - theirs
-    return number(by, f"{100 * by:+.1f}" if metric in PERCENT else f"{by:+.3f}")
+    return number(by, signed(100 * by) if metric in PERCENT else signed(by, 3))
 
 
 def value_of(entry: Entry | None, metric: str) -> float | None:

@@ -1,6 +1,7 @@
 """The page of a corpus: its card, and board by board what every model does there, class by class and group by group."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from voxemo.reports.site.parts import (
     Section,
     Table,
     count,
+    how_many,
     number,
     page_name,
     percent,
@@ -44,16 +46,18 @@ GROUPS = {
 }
 SPEAKER_KINDS = ("speaker_gender", "speaker_age", "language")
 AGREEMENT_NOTE = (
-    "Groups are the share of votes on the likeliest label: 0.8-1.0 is clear, whatever is below 0.4-0.6 ambiguous."
+    "Groups are the share of votes on the likeliest label; a share on an edge belongs to the group below it, so that "
+    "four votes of five are in 0.6-0.8 and five of five in 0.8-1.0. That is clear; 0.4-0.6 and less is ambiguous."
 )
 FORMS = {"distribution": "stated", "vote": "voted", "likelihood": "latent"}
 CALIBRATION_NOTE = (
     "Confidence is the probability of the likeliest label, accuracy how often that label is the true one; ECE is the "
-    "mean distance of the two over bins. Only answers that could be read. Votes of five know few confidences."
+    "mean distance of the two over bins. All are over the answers that could be read. Votes of five know few "
+    "confidences."
 )
 DISTRIBUTION_NOTE = (
-    "Mean probability (%) of each label over all utterances: what listeners voted, and what the best model states, "
-    "votes (five hard answers) or holds latent (likelihoods). A failed answer counts as uniform."
+    "Mean probability (%) of each label over all utterances: the {truth}, and what the best model states, votes (five "
+    "hard answers) or holds latent (likelihoods). A failed answer counts as uniform."
 )
 
 
@@ -157,7 +161,7 @@ def _board_section(
         title=board.title,
         anchor=place.board_id,
         blocks=(split, board_table(board, standings, tied), notes),
-        sections=tuple(section for section in inner if section is not None),
+        sections=tuple(replace(section, foldable=True) for section in inner),
     )
 
 
@@ -216,8 +220,8 @@ def _classes(place: Place, standings: Sequence[Standing], by_run: Mapping[str, R
 def _confusions(place: Place, standings: Sequence[Standing], by_run: Mapping[str, RunEvidence]) -> Section:
     blocks: list[Block] = [
         Paragraph(
-            text="Utterances, pooled over folds. Rows are the truth, columns the answers; failed answers come last. "
-            "The tint is the share of the row."
+            text="Utterances, pooled over folds. Rows are the true labels, columns the answers; failed answers come "
+            "last. The tint is the share of the row."
         )
     ]
     for one in standings:
@@ -235,13 +239,9 @@ def _confusions(place: Place, standings: Sequence[Standing], by_run: Mapping[str
         )
         weighed = ", labels weighed" if one.weighed else ""
         blocks.append(
-            Folded(summary=f"{one.model}, {one.training}{weighed}: {_n(len(tables), 'system')}", blocks=tables)
+            Folded(summary=f"{one.model}, {one.training}{weighed}: {how_many(len(tables), 'system')}", blocks=tables)
         )
     return Section(title="Confusions", anchor=f"{place.board_id}-confusions", blocks=tuple(blocks))
-
-
-def _n(n: int, what: str) -> str:
-    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def confusion_table(counts: Sequence[Sequence[int]], names: Sequence[str], *, caption: str) -> Table:
@@ -260,7 +260,7 @@ def confusion_table(counts: Sequence[Sequence[int]], names: Sequence[str], *, ca
             for answer, n in zip((*names, FAILED), row, strict=True)
         )
         rows.append(Row(cells=(Cell(text=name, head=True), *cells)))
-    heads = (Head(text="truth"), *(Head(text=name, numeric=True) for name in (*names, FAILED)))
+    heads = (Head(text="true label"), *(Head(text=name, numeric=True) for name in (*names, FAILED)))
     return Table(caption=caption, heads=heads, rows=tuple(rows))
 
 
@@ -335,9 +335,9 @@ def _group_cell(row: Mapping[str, object] | None, metric: str) -> Cell:
         return Cell(text="-", numeric=True)
     scale, digits = (100, 1) if metric in PERCENT else (1, 3)
     value, low, high, n, failed = (row[name] for name in ("value", "ci_low", "ci_high", "n", "n_failed"))
-    interval = "" if low is None or high is None else f"[{scale * low:.{digits}f}, {scale * high:.{digits}f}]"  # type: ignore[operator]
+    interval = "" if low is None or high is None else f"[{scale * low:z.{digits}f}, {scale * high:z.{digits}f}]"  # type: ignore[operator]
     share = f", failed {100 * failed / n:.1f} %" if n else ""  # type: ignore[operator]
-    return number(value, f"{scale * value:.{digits}f}", below=(*filter(None, (interval,)), f"n {n:,}{share}"))  # type: ignore[operator, arg-type]
+    return number(value, f"{scale * value:z.{digits}f}", below=(*filter(None, (interval,)), f"n {n:,}{share}"))  # type: ignore[operator, arg-type]
 
 
 def _group_figure(place: Place, own: Sequence[tuple[Standing, pl.DataFrame]], title: str, name: str) -> list[Figure]:
@@ -384,14 +384,14 @@ def _calibration(place: Place, standings: Sequence[Standing], by_run: Mapping[st
                         word(prompt_title(str(system))),
                         word(FORMS.get(str(form), str(form))),
                         *(number(row.get("value"), percent(row.get("value"))) for row in values),
-                        count(n),
+                        count(n - failed),
                         number(failed / n if n else None, percent(failed / n if n else None)),
                     )
                 )
             )
     if not made:
         return []
-    heads = ("model", "prompt", "distribution"), ("ECE %", "confidence %", "accuracy %", "n", "failed %")
+    heads = ("model", "prompt", "distribution"), ("ECE %", "confidence %", "accuracy %", "answers read", "failed %")
     table = Table(
         caption="Calibration against the hard label",
         heads=(*(Head(text=text) for text in heads[0]), *(Head(text=text, numeric=True) for text in heads[1])),
@@ -421,7 +421,8 @@ def _distributions(place: Place, standings: Sequence[Standing], by_run: Mapping[
         if own.is_empty():
             continue
         names = by_run[one.run_id].run.manifest.label_names
-        title = f"{one.model}, {one.training}: mean distributions beside the truth"
+        truth = "listeners' votes" if place.soft else "true labels"
+        title = f"{one.model}, {one.training}: mean distributions beside the {truth}"
         # Each true label by itself would be a panel of its own: slow to draw, and large where labels are many.
         whole = own.filter(pl.col("group") == "all")
         drawing = (
@@ -429,18 +430,18 @@ def _distributions(place: Place, standings: Sequence[Standing], by_run: Mapping[
             if figures.can_draw()
             else []
         )
-        table = _distribution_table(own, names, caption=title)
+        table = _distribution_table(own, names, caption=title, truth=truth)
         return [
             Section(
                 title="Stated, voted and latent distributions",
                 anchor=f"{place.board_id}-distributions",
-                blocks=(Paragraph(text=DISTRIBUTION_NOTE), table, *drawing),
+                blocks=(Paragraph(text=DISTRIBUTION_NOTE.format(truth=truth)), table, *drawing),
             )
         ]
     return []
 
 
-def _distribution_table(rows: pl.DataFrame, names: Sequence[str], *, caption: str) -> Table:
+def _distribution_table(rows: pl.DataFrame, names: Sequence[str], *, caption: str, truth: str) -> Table:
     whole = rows.filter(pl.col("group") == "all")
     made = []
     for (system, form), part in whole.partition_by("system_id", "form", as_dict=True, maintain_order=True).items():
@@ -449,7 +450,7 @@ def _distribution_table(rows: pl.DataFrame, names: Sequence[str], *, caption: st
         made.append(
             Row(
                 cells=(
-                    Cell(text="the truth" if is_gold else prompt_title(str(system)), head=True, strong=is_gold),
+                    Cell(text=truth if is_gold else prompt_title(str(system)), head=True, strong=is_gold),
                     word("" if is_gold else FORMS.get(str(form), str(form))),
                     *(number(by_label.get(name), percent(by_label.get(name))) for name in names),
                     count(part["n"][0]),

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from voxemo.core.errors import RunError
+from voxemo.core.quoting import texts_withheld, unquoted
 from voxemo.reports.disclosure import read_checks, read_workers
 from voxemo.reports.scoreboard import FinishedRun
 from voxemo.store.files import read_json
@@ -25,6 +26,8 @@ class RunEvidence:
     """Counts and sums by speaker lie beside the scores, to tell systems apart."""
     failures: tuple[dict[str, Any], ...] | None
     """Reasons with examples, as ``failures.json`` has them; None for runs that an older version parsed."""
+    withheld: str | None = None
+    """Why nothing here quotes an answer; None where examples do."""
     workers: tuple[dict[str, Any], ...] = ()
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -43,12 +46,20 @@ class RunEvidence:
         return (*parse, *([f"voxemo score {name}"] if parse or not whole else []))
 
 
-def read_evidence(run: FinishedRun) -> RunEvidence:
-    """Read what lies beside a run's scores; what is not there, or of another version, is None."""
+def read_evidence(run: FinishedRun, *, redact: bool = False) -> RunEvidence:
+    """Read what lies beside a run's scores; what is not there, or of another version, is None.
+
+    Answers about a corpus that may not be passed on are left out here, so that no page can show them.
+
+    Args:
+        run: a scored run.
+        redact: leave out answers whatever the corpus's licence says.
+    """
     paths = RunPaths(run.path)
+    withheld = texts_withheld(run.manifest.corpus_card, redact=redact)
     failures = None
     if paths.failures.is_file():
-        content = read_json(paths.failures)
+        content = unquoted(read_json(paths.failures), quoting=withheld is None)
         failures = tuple(content["failures"])
     return RunEvidence(
         run=run,
@@ -56,8 +67,9 @@ def read_evidence(run: FinishedRun) -> RunEvidence:
         analyses=_table(run, "analyses", ANALYSES),
         has_units=paths.unit_counts.is_file() and paths.unit_sums.is_file(),
         failures=failures,
+        withheld=withheld,
         workers=tuple(read_workers(run.path)),
-        checks=read_checks(run.path),
+        checks=unquoted(read_checks(run.path), quoting=withheld is None),
     )
 
 

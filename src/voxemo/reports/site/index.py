@@ -319,9 +319,9 @@ def _paper(one: Standing, metric: str) -> float | None:
 
 def _published_heads(metrics: Sequence[str], group: str) -> list[Head]:
     return [
-        Head(text=text, numeric=True, group=f"published: {group}", published=True)
+        Head(text=text, about=about, numeric=True, group=f"published: {group}", published=True)
         for metric in metrics
-        for text in (TITLES[metric], "difference")
+        for text, about in ((TITLES[metric], ""), ("difference", TITLES[metric]))
     ]
 
 

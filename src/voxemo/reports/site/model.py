@@ -11,6 +11,7 @@ from voxemo.catalog import lookup
 from voxemo.core.cards import ModelCard
 from voxemo.reports import figures
 from voxemo.reports.hearing import HEADER as GAIN_HEADER
+from voxemo.reports.hearing import HeardGain
 from voxemo.reports.scoreboard import TITLES, Entry, prompt_title
 from voxemo.reports.site.cells import (
     PLACE_HEADS,
@@ -37,14 +38,20 @@ from voxemo.reports.site.parts import (
     Row,
     Section,
     Table,
+    how_many,
     number,
     page_name,
     percent,
+    points,
     word,
 )
 from voxemo.reports.site.standings import TRAINING_DATA, Standing, TrainingData
 
 NOT_HEARD = "not checked: `voxemo doctor hearing RUN` asks with silence and noise in place of the clips"
+GAIN_NOTE = (
+    "Pooled over folds, failed answers as wrong. The interval is that of the gain: the same speakers are drawn for "
+    "both scores. A gain whose interval holds 0 is no sign of hearing."
+)
 CONTAMINATION_NOTE = "What is known of each corpus that was tested here being in the model's training data."
 SENSITIVITY_NOTE = (
     "Score and share of failed answers of every prompt, as the paper's Figure 1: a prompt that is hard to follow fails "
@@ -55,7 +62,7 @@ SENSITIVITY_NOTE = (
 def model_page(
     card: ModelCard,
     standings: Sequence[Standing],
-    deafened: Sequence[Standing],
+    gains: Sequence[HeardGain],
     *,
     checks: Mapping[str, Mapping[str, Any]],
     tied: Mapping[str, Tied],
@@ -65,7 +72,7 @@ def model_page(
     Args:
         card: of the model, or of its first fold.
         standings: of its runs about the clips themselves.
-        deafened: of its runs about something else in place of the clips.
+        gains: of its runs over what they score with something else in place of the clips.
         checks: run to what `voxemo doctor hearing` found.
         tied: of each board, what cannot be told apart from its best.
     """
@@ -78,7 +85,7 @@ def model_page(
         ),
         *_results(standings, tied),
         *_sensitivity(card, standings),
-        _hearing(standings, deafened, checks),
+        _hearing(standings, gains, checks),
     ]
     return Page(
         path=model_path(card.model_id),
@@ -218,7 +225,7 @@ def _sensitivity_table(own: Sequence[Standing], systems: Sequence[str], metric: 
             value, failed = (None, None) if row is None else (row["value"], row["failure_rate"])
             below = () if failed is None else (f"failed {percent(failed)} %",)  # type: ignore[arg-type]
             means.append(number(value, plain_score(metric, value), below=below, strong=True))  # type: ignore[arg-type]
-        head = Cell(text="mean over test parts", head=True, below=(f"{len(whole)} test parts",))
+        head = Cell(text="mean over test parts", head=True, below=(how_many(len(whole), "test part"),))
         rows.append(Row(cells=(head, word(""), *means)))
     kind = "soft" if metric.startswith("soft") else "hard"
     return Table(
@@ -263,7 +270,7 @@ def _mean_row(model: str, form: str, metric: str, system: str, whole: Sequence[S
 
 
 def _hearing(
-    standings: Sequence[Standing], deafened: Sequence[Standing], checks: Mapping[str, Mapping[str, Any]]
+    standings: Sequence[Standing], gains: Sequence[HeardGain], checks: Mapping[str, Mapping[str, Any]]
 ) -> Section:
     items: list[Cell] = []
     for run_id in dict.fromkeys(one.run_id for one in standings):
@@ -275,39 +282,28 @@ def _hearing(
         changed = ", ".join(f"{condition} {n} of {found['n_clips']}" for condition, n in found["changed"].items())
         items.append(word(f"{run_id}: does it hear? {verdict}. Answers that changed: {changed}."))
     blocks: list[Block] = [Listing(items=tuple(items))]
-    rows = _gains(standings, deafened)
-    if rows:
-        *names, _ = GAIN_HEADER
-        heads = tuple(Head(text=name, numeric=index > 3) for index, name in enumerate(("corpus", *names)))
-        blocks.append(
-            Table(caption="UA (%) about the clips and about what was heard in their place", heads=heads, rows=rows)
+    if gains:
+        heads = tuple(Head(text=name, numeric=index > 3) for index, name in enumerate(("corpus", *GAIN_HEADER)))
+        table = Table(
+            caption="UA (%) about the clips and about what was heard in their place", heads=heads, rows=_gains(gains)
         )
+        blocks += [Paragraph(text=GAIN_NOTE), table]
     return Section(title="Does it hear?", anchor="hearing", blocks=tuple(blocks))
 
 
-def _gains(standings: Sequence[Standing], deafened: Sequence[Standing]) -> tuple[Row, ...]:
-    metric = "unweighted_accuracy"
-    about = {
-        (one.place.corpus_id, one.place.split_id, one.place.partition): one for one in standings if not one.place.soft
-    }
+def _gains(gains: Sequence[HeardGain]) -> tuple[Row, ...]:
     rows = []
-    for deaf in deafened:
-        heard = about.get((deaf.place.corpus_id, deaf.place.split_id, deaf.place.partition))
-        if heard is None or deaf.place.soft:
-            continue
-        instead = {entry.system: entry for entry in deaf.entries}
-        for entry in heard.entries:
-            ours, theirs = value_of(entry, metric), value_of(instead.get(entry.system), metric)
-            if ours is None or theirs is None:
-                continue
-            cells = (
-                Cell(text=heard.place.corpus_name, head=True),
-                word(heard.place.partition),
-                word(prompt_title(entry.system)),
-                word(deaf.place.audio_condition),
-                score(entry, metric),
-                score(instead[entry.system], metric),
-                number(ours - theirs, percent(ours - theirs, signed=True)),
-            )
-            rows.append(Row(cells=cells))
+    for one in gains:
+        known = one.ci_low is not None and one.ci_high is not None
+        cells = (
+            Cell(text=one.corpus_name, head=True),
+            word(one.partition),
+            word(prompt_title(one.system_id)),
+            word(one.condition),
+            number(one.value, percent(one.value)),
+            number(one.instead, percent(one.instead)),
+            number(one.gain, points(one.gain)),
+            number(one.ci_low, f"[{percent(one.ci_low)}, {percent(one.ci_high)}]" if known else "-"),
+        )
+        rows.append(Row(cells=cells))
     return tuple(rows)

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
+from voxemo.reports.tables import signed
+
 N_TINTS = 10
 """Steps of the tint behind the numbers of a confusion matrix."""
 
@@ -32,6 +34,8 @@ class Cell:
     """Names its row."""
     missing: bool = False
     """Something that should be known and is not: shown as such."""
+    is_open: bool = False
+    """Something that is said not to be known, pinned or checked: shown as such."""
     strong: bool = False
     tint: int | None = None
     """0 to ``N_TINTS``."""
@@ -49,6 +53,17 @@ class Head:
     """Stands above this column and its neighbours of the same group."""
     published: bool = False
     """Figures of other authors: set apart from ours."""
+    about: str = ""
+    """The column beside it that it says something of, where its text alone would not tell."""
+
+    @property
+    def spoken(self) -> str:
+        """What a button of the column is called where nobody sees what it stands under and beside.
+
+        >>> Head(text="difference", about="UA %", group="published").spoken
+        'difference, UA %, published'
+        """
+        return ", ".join(filter(None, (self.text, self.about, self.group)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +180,8 @@ class Section:
     anchor: str
     blocks: tuple[Block, ...] = ()
     sections: "tuple[Section, ...]" = ()
+    foldable: bool = False
+    """Can be folded to its heading; open, except where a screen is narrow."""
 
     def walk(self) -> "Iterator[Section]":
         """This section and all below it."""
@@ -267,13 +284,31 @@ def number(value: float | None, text: str, **given: object) -> Cell:
     return Cell(text=text, sort=value, numeric=True, **given)  # type: ignore[arg-type]
 
 
-def percent(value: float | None, *, digits: int = 1, signed: bool = False) -> str:
+def percent(value: float | None, *, digits: int = 1) -> str:
     """A fraction as percent, a dash when undefined.
 
-    >>> percent(0.1234), percent(0.02, signed=True), percent(None)
-    ('12.3', '+2.0', '-')
+    >>> percent(0.1234), percent(-0.0001), percent(None)
+    ('12.3', '0.0', '-')
     """
-    return "-" if value is None else f"{100 * value:{'+' if signed else ''}.{digits}f}"
+    return "-" if value is None else f"{100 * value:z.{digits}f}"
+
+
+def points(value: float | None) -> str:
+    """A difference of two fractions in points of percent, with its sign; a dash when undefined.
+
+    >>> points(0.02), points(-0.0001), points(None)
+    ('+2.0', '0.0', '-')
+    """
+    return "-" if value is None else signed(100 * value)
+
+
+def how_many(n: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> how_many(1, "run"), how_many(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def count(n: int | None) -> Cell:

@@ -71,7 +71,6 @@ def ranking_blocks(rankings: Sequence[Ranking]) -> list[Block]:
 
 
 def _table(ranking: Ranking) -> Table:
-    what = "synthetic corpora" if ranking.synthetic else "corpora"
     heads = (
         Head(text="rank", numeric=True),
         Head(text="model"),
@@ -84,7 +83,9 @@ def _table(ranking: Ranking) -> Table:
     )
     rows = tuple(_row(one, len(ranking.splits)) for one in ranking.systems)
     n = len(ranking.splits)
-    caption = f"Overall rank over {n} evaluation split{'' if n == 1 else 's'} of {what}"
+    caption = (
+        f"Overall rank over {n} evaluation split{'' if n == 1 else 's'}{', synthetic' if ranking.synthetic else ''}"
+    )
     return Table(caption=caption, heads=heads, rows=rows, sortable=True)
 
 

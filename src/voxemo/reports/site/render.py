@@ -3,10 +3,10 @@
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voxemo.core.errors import MissingDependency
-from voxemo.core.escape import visible
+from voxemo.core.escape import for_html
 from voxemo.reports.site.parts import MARKS, Page
 
 if TYPE_CHECKING:
@@ -31,20 +31,12 @@ def _environment() -> "Environment":
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=for_html,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters["address"] = address
     return made
-
-
-def _shown(value: Any) -> Any:
-    """Characters that act instead of showing as their codes, line for line: an answer may have line breaks."""
-    # Markup is a str too, and is what the macros have made of escaped text.
-    if type(value) is not str or (value.isascii() and value.isprintable()):
-        return value
-    return visible(value, keep="\n\t")
 
 
 def address(href: str | None) -> str | None:

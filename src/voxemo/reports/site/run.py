@@ -1,6 +1,6 @@
 """The page of a run: the paper's disclosure checklist, with what is missing shown as such, and its failed answers."""
 
-from voxemo.core.disclosure import Point, checklist, contradictions, missing_points
+from voxemo.core.disclosure import Point, checklist, contradictions, missing_points, open_points
 from voxemo.core.disclosure import Section as ChecklistSection
 from voxemo.reports.disclosure import disclosure
 from voxemo.reports.site.audit import RunAudit, failure_blocks
@@ -30,7 +30,7 @@ def run_page(evidence: RunEvidence) -> Page:
     run, manifest = evidence.run, evidence.run.manifest
     card = next(iter(manifest.model_cards.values()))
     document = disclosure(manifest, evidence.workers, evidence.checks, scored_by=run.scorer_version)
-    missing = missing_points(document)
+    missing, unsettled = missing_points(document), open_points(document)
     blocks: list[Block] = [
         Facts(
             items=(
@@ -40,6 +40,7 @@ def run_page(evidence: RunEvidence) -> Page:
                     Cell(text=manifest.corpus_card.name, href=f"../{corpus_path(manifest.corpus_card.corpus_id)}"),
                 ),
                 ("Points missing", Cell(text=", ".join(missing), missing=True) if missing else word("none")),
+                ("Points open", Cell(text=", ".join(unsettled), is_open=True) if unsettled else word("none")),
             )
         )
     ]
@@ -77,7 +78,9 @@ def _points(section: ChecklistSection) -> Section:
 
 def _point(point: Point) -> Cell:
     """A point with its value, or what it asks for where it is missing."""
-    return Cell(text=point.asks, missing=True) if point.value is None else word(point.value)
+    if point.value is None:
+        return Cell(text=point.asks, missing=True)
+    return Cell(text=point.value, is_open=True) if point.is_open else word(point.value)
 
 
 def _failed(evidence: RunEvidence) -> tuple[Block, ...]:
@@ -86,7 +89,7 @@ def _failed(evidence: RunEvidence) -> tuple[Block, ...]:
         return (Paragraph(text=text, warning=True),)
     if not evidence.failures:
         return (Paragraph(text="Every answer could be read."),)
-    return failure_blocks(evidence.failures)
+    return failure_blocks(evidence.failures, withheld=evidence.withheld)
 
 
 def runs_page(audits: tuple[RunAudit, ...]) -> Page:
@@ -111,7 +114,7 @@ def runs_page(audits: tuple[RunAudit, ...]) -> Page:
     return Page(
         path="runs.html",
         title="Runs and their disclosure",
-        lead="Each run's page has the paper's checklist; what is missing is shown as missing.",
+        lead="Each run's page has the paper's checklist; what is missing, or said not to be known, is shown as such.",
         sections=(
             Section(
                 title="Runs",

@@ -11,6 +11,7 @@ import polars as pl
 
 from voxemo.audio.decoded import Decoded
 from voxemo.core.errors import AudioError, CorpusNotFound, MissingDependency, UnknownName, VoxEmoError
+from voxemo.core.escape import for_html
 from voxemo.reports.tables import csv_text
 from voxemo.reports.viewer.clips import Clip, clip_of
 from voxemo.reports.viewer.exports import names_of
@@ -177,6 +178,7 @@ def _render(facts: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=for_html,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -13,9 +13,17 @@ function make(tag, attributes = {}, ...children) {
     if (name === "class") made.className = value;
     else if (value !== null) made.setAttribute(name, value);
   }
-  made.append(...children);
+  made.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)));
   return made;
 }
+
+// What would act instead of showing, as a direction mark does, is shown as its code: the rule of core/escape.py.
+const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (found) => {
+  if (found === "\n" || found === "\t") return found;
+  const code = found.codePointAt(0).toString(16);
+  if (code.length <= 2) return `\\x${code.padStart(2, "0")}`;
+  return code.length <= 4 ? `\\u${code.padStart(4, "0")}` : `\\U${code.padStart(8, "0")}`;
+});
 
 // Long names may break after their joints.
 const breaking = (name) => name.split("_").flatMap((part, at) => (at ? ["_", make("wbr"), part] : [part]));
@@ -45,7 +53,7 @@ async function find({ page = 1, choose = 0, focus = false } = {}) {
   try {
     found = await ask("api/utterances", { ...words, page });
   } catch (problem) {
-    if (asked === state.asked) one("status").textContent = problem.message;
+    if (asked === state.asked) one("status").textContent = visible(problem.message);
     return;
   }
   // Of several questions on their way the last one counts.

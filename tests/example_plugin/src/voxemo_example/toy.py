@@ -45,7 +45,7 @@ def load_card() -> CorpusCard:
 def parse(tree: CorpusTree) -> Iterator[ParsedUtterance]:
     """Yield every clip with its intended label, voice and the listeners' votes."""
     votes: dict[str, dict[str, float]] = {}
-    for row in tree.read_csv("votes.csv"):
+    for row in tree.read_csv("votes.csv", columns=("clip", "label", "votes")):
         votes.setdefault(row["clip"], {})[row["label"]] = float(row["votes"])
     for path in tree.glob("clips/*.wav"):
         match = _NAME.fullmatch(path.stem)

@@ -1,4 +1,4 @@
-// Sorting, searching and filtering of tables. Everything on a page can be read without it.
+// Sorting, searching and filtering of tables, and folding on a phone. Everything on a page can be read without it.
 "use strict";
 
 const form = document.querySelector("form.filters");
@@ -23,11 +23,15 @@ const tables = [...document.querySelectorAll("table.sortable")].map((element) =>
   const box = element.parentElement;
   const table = new DataTable(element, {
     autoWidth: false,
-    columnDefs: [{ targets: numbers, type: "num", orderSequence: ["desc", "asc", ""] }],
+    columnDefs: [
+      { targets: numbers, type: "num", orderSequence: ["desc", "asc", ""] },
+      // Of itself a button is called by the HTML of a head, and that of the group above it.
+      ...heads.map((head, index) => ({ targets: index, ariaTitle: head.dataset.spoken })),
+    ],
     layout: { topStart: many ? "search" : null, topEnd: null, bottomStart: many ? "info" : null, bottomEnd: null },
     order: [],
     paging: false,
-    language: { search: "Search this table:", info: "_TOTAL_ rows", infoFiltered: "of _MAX_", infoEmpty: "No rows" },
+    language: { search: "Search this table:", info: "Rows: _TOTAL_", infoFiltered: "of _MAX_", infoEmpty: "No rows" },
   });
   box.replaceWith(table.table().container());
   element.before(box);
@@ -37,6 +41,12 @@ const tables = [...document.querySelectorAll("table.sortable")].map((element) =>
   }
   return table;
 });
+
+// A phone shows the headings of a board first. Who came for one of them finds it open.
+if (matchMedia("(max-width: 40rem)").matches) {
+  const asked = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (const part of document.querySelectorAll("details.part")) part.open = part.contains(asked);
+}
 
 function applyFilters() {
   const choices = chosen();
@@ -50,7 +60,7 @@ function applyFilters() {
       cell.classList.toggle("left-out", !matches(cell, choices));
     }
   }
-  form.querySelector("output").value = choices.length ? `${shown} rows left` : "";
+  form.querySelector("output").value = choices.length ? `${shown} ${shown === 1 ? "row" : "rows"} left` : "";
 }
 
 if (form) {
