@@ -196,6 +196,7 @@ def check_lines(check: "HearingCheck") -> list[str]:
         declared = check.declared_tokens_per_s
         card = "" if declared is None else f"; the card declares {declared:g} a second"
         lines.append(f"  {seconds:g} s more of audio add {n} tokens{card}")
+    lines += [f"  NOT CHECKED: {what}" for what in check.not_checked]
     if check.hears:
         return [*lines, "It hears: its answers depend on the audio."]
     return [

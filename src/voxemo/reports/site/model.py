@@ -273,7 +273,8 @@ def _hearing(
             continue
         verdict = "NO: " + "; ".join(found["problems"]) if found["problems"] else "yes"
         changed = ", ".join(f"{condition} {n} of {found['n_clips']}" for condition, n in found["changed"].items())
-        items.append(word(f"{run_id}: does it hear? {verdict}. Answers that changed: {changed}."))
+        unknown = "".join(f" Not checked: {what}." for what in found.get("not_checked", ()))
+        items.append(word(f"{run_id}: does it hear? {verdict}. Answers that changed: {changed}.{unknown}"))
     blocks: list[Block] = [Listing(items=tuple(items))]
     rows = _gains(standings, deafened)
     if rows:
