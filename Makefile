@@ -72,6 +72,8 @@ test-vllm: $(VENV)/.dev $(VLLM_VENV)/.ready
 golden: $(VENV)/.dev
 	VOXEMO_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests -k golden
 
+# Not here: intervals.py and fine_tuning.py. They measure no speed but whether intervals hold and what training gives, in
+# many minutes; docs/explanation/intervals.md and docs/guides/fine-tuning.md say how they are run.
 bench: $(VENV)/.dev
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/parsing.py

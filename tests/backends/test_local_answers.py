@@ -234,6 +234,30 @@ def test_each_clip_is_decoded_once_however_many_prompts_ask_about_it(
     assert sorted(decoded) == [0.4, 1.0]
 
 
+def test_ten_prompts_about_a_clip_take_one_pass_of_the_tower_and_one_of_what_they_share(card: Any, ask: Ask) -> None:
+    backend = create(card, SHORT, batch_size=8)
+    model = backend._model
+    heard: list[int] = []
+    shared: list[int] = []
+    n_audio_read_again = 0
+
+    def note_reading(module: Any, args: Any, given: dict[str, Any]) -> None:
+        nonlocal n_audio_read_again
+        if given.get("inputs_embeds") is not None:
+            shared.append(len(given["inputs_embeds"]))
+        elif given["input_ids"].shape[1] > 1:
+            # Random weights write the audio token too, one token at a time.
+            n_audio_read_again += int((given["input_ids"] == model.config.audio_token_id).sum())
+
+    model.model.audio_tower.layers[0].register_forward_pre_hook(lambda module, args: heard.append(len(args[0])))
+    model.model.language_model.register_forward_pre_hook(note_reading, with_kwargs=True)
+
+    responses = backend.answer([ask(seconds, text) for text in TEN_PROMPTS for seconds in (0.4, 1.0, 3.0)])
+
+    assert len({response.text for response in responses}) > 10
+    assert (sum(heard), sum(shared), n_audio_read_again) == (3, 3, 0)
+
+
 def fail_above(n_rows: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let more prompts read together run out of memory; gives the list that their numbers are noted in."""
     read, sizes = row_decoder.read_prompts, []

@@ -14,8 +14,10 @@ from tiny_checkpoints import BUILDERS, tiny_card
 from toy import make, planned
 from voxemo.backends.base import Backend, Question
 from voxemo.backends.local.hearing import Hearing
+from voxemo.cli.doctor import check_lines
 from voxemo.core.errors import RunError
 from voxemo.core.types import AUDIO_CONDITIONS, AudioCondition, Response
+from voxemo.reports.disclosure import disclosure_markdown, run_disclosure
 from voxemo.reports.hearing import gain_rows, heard_gains, write_hearing
 from voxemo.reports.scoreboard import boards, read_runs
 from voxemo.steps.hearing import DEAFENING, check_hearing, measure_hearing
@@ -32,11 +34,11 @@ FAST = 50
 
 
 class Ears:
-    """Answers by what it hears, or by its name for a clip; counts 25 tokens a second."""
+    """Answers by what it hears, or by its name for a clip; counts 25 tokens a second, or none."""
 
     questions_per_call = 7
 
-    def __init__(self, answer: Callable[[Question], str], *, tokens_per_s: float = 25.0) -> None:
+    def __init__(self, answer: Callable[[Question], str], *, tokens_per_s: float | None = 25.0) -> None:
         self._answer, self._tokens_per_s = answer, tokens_per_s
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
@@ -44,7 +46,9 @@ class Ears:
             Response(
                 request_id=one.request_id,
                 text=self._answer(one),
-                n_prompt_tokens=80 + round(self._tokens_per_s * len(one.load_audio()) / 16_000),
+                n_prompt_tokens=None
+                if self._tokens_per_s is None
+                else 80 + round(self._tokens_per_s * len(one.load_audio()) / 16_000),
             )
             for one in questions
         ]
@@ -183,9 +187,33 @@ def test_a_model_that_gets_too_little_audio_is_found(workspace: Workspace, tmp_p
     wrong = check_hearing(workspace, run, make_backend=making(by_ear, tokens_per_s=12.5))
 
     assert right.hears
+    assert right.not_checked == ()
     assert right.second_half is not None
     assert right.second_half.tokens == pytest.approx(25 * right.second_half.seconds, abs=1)
     assert [problem for problem in wrong.problems if "declares 25" in problem]
+
+
+@pytest.mark.parametrize(
+    ("tokens_per_s", "why"),
+    [
+        (25.0, "the model's card declares no audio.tokens_per_s"),
+        (None, "the backend counts no prompt tokens, and the model's card declares no audio.tokens_per_s"),
+    ],
+    ids=["no pace on the card", "no count either"],
+)
+def test_what_could_not_be_compared_is_said_wherever_the_result_is(
+    workspace: Workspace, tokens_per_s: float | None, why: str
+) -> None:
+    run = planned(workspace)
+    told = f"the number of audio tokens against the clip's length: {why}"
+
+    check = check_hearing(workspace, run, n_clips=4, make_backend=making(by_ear, tokens_per_s=tokens_per_s))
+
+    assert check.hears
+    assert check.not_checked == (told,)
+    assert read_json(RunPaths(run).hearing_check)["not_checked"] == [told]
+    assert f"  NOT CHECKED: {told}" in check_lines(check)
+    assert f"not checked: {told}" in disclosure_markdown(run_disclosure(run)).replace("\\", "")
 
 
 @pytest.mark.parametrize("family", sorted(BUILDERS))

@@ -1,6 +1,7 @@
 """`voxemo doctor`: what this machine can run, whether a model hears, and whether the engine answers as it would."""
 
 from collections.abc import Callable
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -118,6 +119,10 @@ def hearing(
 def parity(
     run: RunArgument,
     n: Annotated[int, typer.Option("-n", min=1, help="Clips to ask about.")] = 8,
+    dtype: Annotated[
+        str | None,
+        typer.Option("--dtype", help="bfloat16, float16 or float32, for both ways. Default: the model card's."),
+    ] = None,
     device: DeviceOption = None,
     batch_size: BatchOption = None,
     trust_remote_code: RemoteCodeOption = False,
@@ -132,7 +137,9 @@ def parity(
     from voxemo.steps.parity import check_parity
     from voxemo.store.layout import RunPaths
 
-    options = backend_options(device=device, batch_size=batch_size, trust_remote_code=trust_remote_code, base_url=None)
+    options = backend_options(
+        device=device, dtype=dtype, batch_size=batch_size, trust_remote_code=trust_remote_code, base_url=None
+    )
     with progress("asking both ways", unit="answers", quiet=as_json) as update:
         check = check_parity(workspace_at(workspace), run, n_clips=n, backend_options=options, on_progress=update)
     if as_json:
@@ -147,13 +154,18 @@ def parity_lines(check: "ParityCheck") -> list[str]:
     """What asking both ways showed, for a person."""
     lines = [
         f"{check.model_id} in {check.dtype} on {check.device}: {check.n_clips} clips, {check.n_questions} questions",
-        f"  answers that differ: {check.n_answers_differ}; labels that differ: {check.n_labels_differ}",
+        f"  answers whose tokens differ: {check.n_answers_differ} of {check.n_questions}; labels that differ: "
+        f"{check.n_labels_differ}",
         f"  plain generate {check.plain_s:.1f} s; the engine {check.fast_s:.1f} s, batch size {check.batch_size}",
     ]
-    if check.same_characters is not None:
-        lines.append(f"  those that differ begin alike for {check.same_characters:g} characters (median)")
+    if check.first_tokens:
+        first, last = check.first_tokens[0], check.first_tokens[-1]
+        lines.append(
+            f"  the first token that differs: number {median(check.first_tokens):g} (median; {first} to {last})"
+        )
     for one in check.examples:
-        lines += [f"  {one.utterance_id}, {one.variant_id} ({one.form}):", f"    fast:  {one.fast!r}"]
+        lines.append(f"  {one.utterance_id}, {one.variant_id} ({one.form}), from token {one.first_token} on:")
+        lines.append(f"    fast:  {one.fast!r}")
         lines.append(f"    plain: {one.plain!r}")
     if not check.is_exact_where_due:
         lines.append("NOT EXACT: in float32 both must be the same. Please report this, with the model and versions.")
@@ -184,6 +196,7 @@ def check_lines(check: "HearingCheck") -> list[str]:
         declared = check.declared_tokens_per_s
         card = "" if declared is None else f"; the card declares {declared:g} a second"
         lines.append(f"  {seconds:g} s more of audio add {n} tokens{card}")
+    lines += [f"  NOT CHECKED: {what}" for what in check.not_checked]
     if check.hears:
         return [*lines, "It hears: its answers depend on the audio."]
     return [

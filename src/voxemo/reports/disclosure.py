@@ -237,10 +237,15 @@ def _checks(checks: Mapping[str, dict[str, Any]]) -> CheckPart:
         hears = "NO: " + "; ".join(hearing["problems"]) if hearing["problems"] else "yes"
         asked = f"{hearing['n_clips']} clips, {hearing['variant_id']} ({hearing['form']})"
         also[f"answers that changed, of {asked}"] = json.dumps(hearing["changed"])
+        # Checks made before this was recorded do not say.
+        if hearing.get("not_checked"):
+            also["not checked"] = "; ".join(hearing["not_checked"])
     if parity is not None:
+        first = parity.get("first_tokens")
         also["against plain generate"] = (
             f"{parity['n_answers_differ']} of {parity['n_questions']} answers and {parity['n_labels_differ']} labels "
-            f"differ ({parity['dtype']}, {parity['device']}, batch size {parity['batch_size']})"
+            f"differ{f', the first at token {first[0]}' if first else ''} ({parity['dtype']}, {parity['device']}, "
+            f"batch size {parity['batch_size']})"
         )
     return CheckPart(hears=hears, also=also)
 

@@ -64,6 +64,8 @@ class HearingCheck:
     """Of the longest of the clips; None where the backend does not count tokens."""
     declared_tokens_per_s: float | None
     problems: tuple[str, ...]
+    not_checked: tuple[str, ...]
+    """What could not be compared, and why."""
 
     @property
     def hears(self) -> bool:
@@ -136,6 +138,7 @@ def check_hearing(
         second_half=count,
         declared_tokens_per_s=card.audio.tokens_per_s,
         problems=_problems(changed, len(rows), count, card.audio.tokens_per_s),
+        not_checked=_not_checked(count, card.audio.tokens_per_s),
     )
     write_json(RunPaths(run).hearing_check, {"checked_utc": _now(), **asdict(check)})
     return check
@@ -224,6 +227,15 @@ def _problems(
             f"declares {declared:g} a second: the model does not get what was recorded"
         )
     return tuple(found)
+
+
+def _not_checked(count: TokenCount | None, declared: float | None) -> tuple[str, ...]:
+    why = []
+    if count is None:
+        why.append("the backend counts no prompt tokens")
+    if declared is None:
+        why.append("the model's card declares no audio.tokens_per_s")
+    return (f"the number of audio tokens against the clip's length: {', and '.join(why)}",) if why else ()
 
 
 def _now() -> str:

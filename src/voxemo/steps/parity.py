@@ -1,21 +1,21 @@
 """Does the fast engine answer as the model's own ``generate`` does? A few clips, asked both ways."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import polars as pl
 
 from voxemo.backends.base import Backend, Question
 from voxemo.backends.registry import create_backend
+from voxemo.core.cards import ModelCard
 from voxemo.core.errors import RunError
 from voxemo.core.ids import sha256_text
-from voxemo.core.types import Response
+from voxemo.core.types import Generation, Response
 from voxemo.steps.hearing import ask_all
 from voxemo.steps.infer import run_utterances
 from voxemo.steps.parse import read_response
@@ -40,6 +40,8 @@ class Difference:
     form: str
     fast: str
     plain: str
+    first_token: int
+    """The first token that differs, counted from 1, as the checkpoint's tokenizer divides both texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,11 @@ class ParityCheck:
     n_clips: int
     n_questions: int
     n_answers_differ: int
-    """Answers whose text or number of tokens differs."""
+    """Answers whose tokens differ: in text or in number."""
     n_labels_differ: int
     """Of these, answers that the strict reading takes for another label, or of which it can read only one."""
-    same_characters: float | None
-    """Median number of characters before the first difference; None where no answer differs."""
+    first_tokens: tuple[int, ...]
+    """Of each answer that differs, the first token that does, counted from 1; sorted."""
     fast_s: float
     plain_s: float
     examples: tuple[Difference, ...]
@@ -107,9 +109,14 @@ def check_parity(
     maker = QuestionMaker(workspace, manifest, utterances, asked={row["utterance_id"] for row in rows})
     questions = [maker.of(row) for row in rows if utterances[row["utterance_id"]].unusable_reason is None]
     told = on_progress or (lambda done, total: None)
+    opened: list[ModelCard] = []
+
+    def noting(card: ModelCard, generation: Generation, **options: Any) -> Backend:
+        opened.append(card)
+        return make_backend(card, generation, **options)
 
     def timed(changes: dict[str, Any], options: dict[str, Any], n_before: int) -> tuple[list[Response], float, Any]:
-        backend = open_backend(workspace, card, manifest, options, make_backend, changes=changes)
+        backend = open_backend(workspace, card, manifest, options, noting, changes=changes)
         started = time.monotonic()
         answers = ask_all(backend, questions, lambda done: told(n_before + done, 2 * len(questions)))
         return answers, time.monotonic() - started, backend.effective()
@@ -117,10 +124,20 @@ def check_parity(
     options = dict(backend_options or {})
     fast, fast_s, effective = timed({}, options, 0)
     plain, plain_s, _ = timed(PLAIN, {**options, "batch_size": 1}, len(questions))
+    answers = zip(questions, fast, plain, strict=True)
+    pairs = [pair for pair in answers if _tokens_said(pair[1]) != _tokens_said(pair[2])]
+    tokens = _tokenizer(opened[0], options) if pairs else None
     differ = [
-        (question, one, other)
-        for question, one, other in zip(questions, fast, plain, strict=True)
-        if (one.text, one.n_new_tokens) != (other.text, other.n_new_tokens)
+        Difference(
+            utterance_id=question.utterance_id,
+            variant_id=question.variant_id,
+            form=question.form,
+            fast=one.text,
+            plain=other.text,
+            first_token=1 + n_same(tokens(one.text), tokens(other.text)),
+        )
+        for question, one, other in pairs
+        if tokens is not None
     ]
     check = ParityCheck(
         model_id=card.model_id,
@@ -130,20 +147,11 @@ def check_parity(
         n_clips=len({question.utterance_id for question in questions}),
         n_questions=len(questions),
         n_answers_differ=len(differ),
-        n_labels_differ=sum(_label(question, one) != _label(question, other) for question, one, other in differ),
-        same_characters=median(n_same(one.text, other.text) for _, one, other in differ) if differ else None,
+        n_labels_differ=sum(_label(question, one) != _label(question, other) for question, one, other in pairs),
+        first_tokens=tuple(sorted(one.first_token for one in differ)),
         fast_s=round(fast_s, 3),
         plain_s=round(plain_s, 3),
-        examples=tuple(
-            Difference(
-                utterance_id=question.utterance_id,
-                variant_id=question.variant_id,
-                form=question.form,
-                fast=one.text,
-                plain=other.text,
-            )
-            for question, one, other in differ[:SHOWN]
-        ),
+        examples=tuple(differ[:SHOWN]),
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(RunPaths(run).parity_check, {"checked_utc": now, **asdict(check)})
@@ -160,10 +168,29 @@ def _label(question: Question, response: Response) -> str | None:
     return read_response(response, question.form, question.label_set, "strict").label
 
 
-def n_same(one: Sequence[str], other: Sequence[str]) -> int:
-    """Characters that two answers begin with alike.
+def _tokens_said(response: Response) -> tuple[str, int | None]:
+    return response.text, response.n_new_tokens
 
-    >>> n_same("FINAL LABEL: Sad", "FINAL LABEL: Sorrow")
-    14
+
+def _tokenizer(card: ModelCard, options: Mapping[str, Any]) -> Callable[[str], list[int]]:
+    """What gives a text's token ids, by the checkpoint's own tokenizer; the card as the backend was given it."""
+    from transformers import AutoTokenizer
+
+    from voxemo.backends.local.loading import explained, find_repository
+
+    with explained(card):
+        tokenizer = AutoTokenizer.from_pretrained(
+            find_repository(card),
+            revision=card.revision,
+            trust_remote_code=bool(options.get("trust_remote_code")),
+        )
+    return lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def n_same(one: Sequence[int], other: Sequence[int]) -> int:
+    """Tokens that two answers begin with alike.
+
+    >>> n_same([5, 6, 7, 8], [5, 6, 9])
+    2
     """
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

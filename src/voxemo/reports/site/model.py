@@ -280,7 +280,8 @@ def _hearing(
             continue
         verdict = "NO: " + "; ".join(found["problems"]) if found["problems"] else "yes"
         changed = ", ".join(f"{condition} {n} of {found['n_clips']}" for condition, n in found["changed"].items())
-        items.append(word(f"{run_id}: does it hear? {verdict}. Answers that changed: {changed}."))
+        unknown = "".join(f" Not checked: {what}." for what in found.get("not_checked", ()))
+        items.append(word(f"{run_id}: does it hear? {verdict}. Answers that changed: {changed}.{unknown}"))
     blocks: list[Block] = [Listing(items=tuple(items))]
     if gains:
         heads = tuple(Head(text=name, numeric=index > 3) for index, name in enumerate(("corpus", *GAIN_HEADER)))
