@@ -129,7 +129,7 @@ def check_parity(
     plain, plain_s, _ = timed(PLAIN, {**options, "batch_size": 1}, len(questions))
     answers = zip(questions, fast, plain, strict=True)
     pairs = [pair for pair in answers if _tokens_said(pair[1]) != _tokens_said(pair[2])]
-    tokens = _tokenizer(opened[0], options) if pairs else None
+    tokens = _tokeniser(opened[0], options) if pairs else None
     differ = [
         Difference(
             utterance_id=question.utterance_id,
@@ -167,27 +167,19 @@ def _rows_to_ask(plan: pl.DataFrame, n_clips: int) -> list[dict[str, Any]]:
     return list(written.filter(pl.col("utterance_id").is_in(names)).iter_rows(named=True))
 
 
+def _tokeniser(card: ModelCard, options: Mapping[str, Any]) -> Callable[[str], list[int]]:
+    """Of the card as the backend was given it."""
+    from voxemo.backends.local.loading import text_tokeniser
+
+    return text_tokeniser(card, trust_remote_code=bool(options.get("trust_remote_code")))
+
+
 def _label(question: Question, response: Response) -> str | None:
     return read_response(response, question.form, question.label_set, "strict").label
 
 
 def _tokens_said(response: Response) -> tuple[str, int | None]:
     return response.text, response.n_new_tokens
-
-
-def _tokenizer(card: ModelCard, options: Mapping[str, Any]) -> Callable[[str], list[int]]:
-    """What gives a text's token ids, by the checkpoint's own tokenizer; the card as the backend was given it."""
-    from transformers import AutoTokenizer
-
-    from voxemo.backends.local.loading import explained, find_repository
-
-    with explained(card):
-        tokenizer = AutoTokenizer.from_pretrained(
-            find_repository(card),
-            revision=card.revision,
-            trust_remote_code=bool(options.get("trust_remote_code")),
-        )
-    return lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def n_same(one: Sequence[int], other: Sequence[int]) -> int:

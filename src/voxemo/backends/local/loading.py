@@ -189,6 +189,19 @@ def _own_generation(repository: str, config: Any, card: ModelCard) -> Any:
         return transformers.GenerationConfig.from_model_config(config)
 
 
+def text_tokeniser(card: ModelCard, *, trust_remote_code: bool) -> Callable[[str], list[int]]:
+    """What gives a text's token ids, without those that begin or end one, by the checkpoint's own tokenizer.
+
+    Raises:
+        BackendError: the checkpoint is not there, or has no tokenizer.
+    """
+    with explained(card):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            find_repository(card), revision=card.revision, trust_remote_code=trust_remote_code
+        )
+    return lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 @contextmanager
 def explained(card: ModelCard) -> Iterator[None]:
     """Turn what goes wrong in reading a card's checkpoint into an error that says what to do.
