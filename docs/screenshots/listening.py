@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="what `voxemo demo` made")
     folder = parser.parse_args().folder
-    (run,) = folder.glob("runs/demo.*")
+    (run,) = folder.glob("runs/demo.voxemo-tiny.*")
     words = ["view", str(run), "--workspace", str(folder / "workspace"), "--no-browser"]
     start = "from voxemo.cli.main import run; run()"
     with subprocess.Popen([sys.executable, "-c", start, *words], stdout=subprocess.PIPE, text=True) as process:
