@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import urllib.parse
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from voxemo_example.toy import make_toy_corpus
 
 from hostile import (
@@ -36,6 +38,8 @@ from latex_check import problems
 from toy import make
 from transfer_world import tiny_base
 from voxemo.cli import common
+from voxemo.core.disclosure import Disclosure
+from voxemo.reports.disclosure import run_disclosure
 from voxemo.steps.bundle import bundle_run
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
@@ -122,6 +126,80 @@ def test_nothing_that_a_verb_tells_acts(
 
     # The same run thrice has no rank; everything else does what it is asked to.
     assert done.code == (1 if verb == "rank" else 0), done.err
+
+
+def test_the_files_of_a_comparison_have_no_formula_and_no_markup_but_their_own(
+    told: Command, hostile: HostileWorld, world: HostileWorld, tmp_path: Path
+) -> None:
+    compare = ("compare", hostile.run, world.run, "--prompt", "direct", "--resamples", str(RESAMPLES), "--out")
+    for name in ("a.csv", "a.md"):
+        assert told(*compare, tmp_path / name).code == 0
+
+    table, page = (tmp_path / name for name in ("a.csv", "a.md"))
+    assert acting(table.read_text(encoding="utf-8")) == set()
+    assert formulas(table.read_text(encoding="utf-8")) == []
+    made = rendered(page.read_text(encoding="utf-8"))
+    assert set(made.tags) <= OWN
+    assert made.attributes == []
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "surrogate"])
+def test_a_form_filled_in_with_hostile_text_does_not_act(
+    told: Command, hostile: HostileWorld, tmp_path: Path, name: str, as_json: tuple[str, ...]
+) -> None:
+    """Every point that takes a text gets one; what takes only certain words keeps its own."""
+    form: Any = run_disclosure(hostile.run).model_dump(mode="json", exclude_none=True)
+    filled = 0
+    for path in leaves(form):
+        # A prompt keeps its lines, in a fence: that is what was asked.
+        text = HOSTILE[name].replace("\n", " ") if path[-1] == "text" else HOSTILE[name]
+        made = replaced(form, path, text)
+        if is_disclosure(made):
+            form, filled = made, filled + 1
+    for section in ("run", "scoring"):
+        form[section]["also"] = {HOSTILE[name]: HOSTILE[name]}
+    (tmp_path / "form.json").write_text(json.dumps(form), encoding="utf-8")
+
+    assert filled > 20
+    told("disclose", tmp_path / "form.json", *as_json)
+    told("disclose", tmp_path / "form.json", "--out", "form.md", *as_json)
+    page = Path("form.md").read_text(encoding="utf-8")
+    made = rendered(page)
+    assert acting(page) == set()
+    assert set(made.tags) <= OWN
+    assert made.attributes == []
+
+
+def is_disclosure(document: Any) -> bool:
+    try:
+        Disclosure.model_validate(document)
+    except ValidationError:
+        return False
+    return True
+
+
+ONE_NAME = re.sub(r"[/\\\\]", "-", NAME)
+"""A file's name, which has no folders."""
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize(
+    "source", [None, {"url": f"https://127.0.0.1/{NAME}"}, {"doi": "10.5281/zenodo.1", "files": [ONE_NAME]}]
+)
+def test_how_to_get_a_corpus_does_not_act(
+    told: Command, world: HostileWorld, tmp_path: Path, source: dict[str, Any] | None, as_json: tuple[str, ...]
+) -> None:
+    card = json.loads(world.corpus_card.read_text(encoding="utf-8"))
+    if source is not None:
+        card["access"] |= {"kind": "open", "downloads": [source]}
+    place = tmp_path / "card.json"
+    place.write_text(json.dumps(card), encoding="utf-8")
+
+    done = told("download", place, "--to", FILE_NAME, *as_json)
+
+    assert (done.code, "Error" in done.err) == (1, False)
+    assert told("download", place, *as_json).code == 1
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
