@@ -81,10 +81,14 @@ def draw(
         wrong = (gold + rng.integers(1, len(LABELS), n)) % len(LABELS)
         predicted = np.where(rng.random(n) < chance, gold, wrong)
         failed = rng.random(n) < FAILED
-        names = {"fold_id": "1", "speakers": speakers, "utterances": utterances}
-        hard.append(HardFold(gold=gold, predicted=np.where(failed, -1, predicted), **names))
+        read = np.where(failed, -1, predicted)
+        hard.append(HardFold(fold_id="1", gold=gold, predicted=read, speakers=speakers, utterances=utterances))
         stated = chance[:, None] * np.eye(len(LABELS))[predicted] + (1 - chance[:, None]) / len(LABELS)
-        soft.append(SoftFold(gold=votes / 8, predicted=stated, failed=failed, **names))
+        soft.append(
+            SoftFold(
+                fold_id="1", gold=votes / 8, predicted=stated, failed=failed, speakers=speakers, utterances=utterances
+            )
+        )
     return hard, soft
 
 

@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +81,10 @@ def main() -> None:
             parsed = [ParsedUtterance(stem=one, audio_path=one) for one in names]
             rounds = [
                 (
-                    seconds(lambda paths=paths: soundfile_loop(paths, "float64")),
-                    seconds(lambda paths=paths: soundfile_loop(paths, "float32")),
-                    seconds(lambda folder=folder, parsed=parsed: probe(folder, parsed, jobs=1)),
-                    seconds(lambda folder=folder, parsed=parsed: probe(folder, parsed, jobs=options.jobs)),
+                    seconds(partial(soundfile_loop, paths, "float64")),
+                    seconds(partial(soundfile_loop, paths, "float32")),
+                    seconds(partial(probe, folder, parsed, jobs=1)),
+                    seconds(partial(probe, folder, parsed, jobs=options.jobs)),
                 )
                 for _ in range(options.rounds + 1)
             ][1:]

@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.spatial.distance import jensenshannon
@@ -21,6 +22,7 @@ from voxemo.scoring.evaluate import HardFold, Score, SoftFold, score_hard, score
 from voxemo.scoring.soft import label_sets
 
 FAILED_SHARE = 0.05
+Fold = TypeVar("Fold", HardFold, SoftFold)
 
 
 def hard_fold(n_rows: int, n_labels: int, rng: np.random.Generator) -> HardFold:
@@ -43,7 +45,7 @@ def soft_fold(n_rows: int, n_labels: int, rng: np.random.Generator) -> SoftFold:
     )
 
 
-def without_speakers(fold: HardFold | SoftFold) -> HardFold | SoftFold:
+def without_speakers(fold: Fold) -> Fold:
     """The same answers with named utterances only, as in a corpus that does not say who speaks."""
     names = np.array([f"utterance{row}" for row in range(fold.n_rows)], dtype=object)
     return replace(fold, speakers=None, utterances=names)
@@ -129,13 +131,13 @@ def main() -> None:
     soft_unnamed = without_speakers(soft_fold(options.unnamed, options.labels, rng))
     priors = [prior_of(soft_unnamed)]
     print(f"without speakers, {options.unnamed:,} predictions under three failure policies, 1,000 utterance resamples")
-    for name, work in (
-        ("hard", lambda: score_hard([hard_unnamed], label_names=names, policies=FAILURE_POLICIES)),
-        (
-            "soft and skill",
-            lambda: score_soft([soft_unnamed], label_names=names, policies=FAILURE_POLICIES, prior=priors),
+    under_all: dict[str, Callable[[], Any]] = {
+        "hard": lambda: score_hard([hard_unnamed], label_names=names, policies=FAILURE_POLICIES),
+        "soft and skill": lambda: score_soft(
+            [soft_unnamed], label_names=names, policies=FAILURE_POLICIES, prior=priors
         ),
-    ):
+    }
+    for name, work in under_all.items():
         print(f"  {name:<36} {seconds(work):7.2f} s")
 
     hard_sample, soft_sample = (

@@ -162,7 +162,9 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     recipe = LoraRecipe(dropout=0.0, learning_rate=1e-3)
     pairs = read_pairs(given.clips)
-    plain, plain_losses, losses = plain_steps(pairs, recipe, given.device), [], []
+    plain = plain_steps(pairs, recipe, given.device)
+    plain_losses: list[float] = []
+    losses: list[float] = []
     theirs, ours = Spent(), Spent()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ import polars as pl
 from voxemo.catalog import lookup
 from voxemo.core.ids import sha256_text
 from voxemo.core.types import Response
-from voxemo.reports.viewer.clips import clip_of
+from voxemo.reports.viewer.clips import Clip, clip_of
 from voxemo.reports.viewer.pictures import draw
 from voxemo.steps.plan import PlanOptions, plan_run
 from voxemo.steps.prepare import prepare_corpus
@@ -149,7 +150,7 @@ def measure(folder: Path, run: Path) -> dict[str, float]:
     table, _ = seconds(opened.facts)
     found = {"open: index of the journal": opening, "open: table": table, "MiB at most, beyond imports": 0.0}
     for name, words in ADDRESSES.items():
-        found[f"page: {name}"] = statistics.median(seconds(lambda w=words: opened.page(w))[0] for _ in range(N_ASKED))
+        found[f"page: {name}"] = statistics.median(seconds(partial(opened.page, words))[0] for _ in range(N_ASKED))
     found |= _one_by_one(opened)
     found["MiB at most, beyond imports"] = peak_mib() - before
     found["export of all as CSV rows"] = seconds(lambda: opened.selection({}))[0]
@@ -157,9 +158,12 @@ def measure(folder: Path, run: Path) -> dict[str, float]:
 
 
 def _one_by_one(opened: OpenRun) -> dict[str, float]:
+    def hear(name: str) -> Clip:
+        return clip_of(*opened.clip(name))
+
     names = [row["utterance_id"] for row in opened.page({"sort": "id", "page": "77"})["rows"]][:N_ASKED]
-    shown = statistics.median(seconds(lambda n=name: opened.utterance(n))[0] for name in names)
-    heard = statistics.median(seconds(lambda n=name: clip_of(*opened.clip(n)))[0] for name in names)
+    shown = statistics.median(seconds(partial(opened.utterance, name))[0] for name in names)
+    heard = statistics.median(seconds(partial(hear, name))[0] for name in names)
     clip = clip_of(*opened.clip(names[0]))
     drawn = statistics.median(seconds(lambda: draw(clip.waveform, "light"))[0] for _ in range(5))
     return {"utterance: facts, votes, answers": shown, "utterance: clip": heard, "utterance: picture": drawn}
