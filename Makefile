@@ -85,6 +85,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/engine_7b.py
 	$(BIN)/python bench/training.py
+	$(BIN)/python bench/training_7b.py
 	$(BIN)/python bench/web_report.py
 
 clean:

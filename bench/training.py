@@ -11,7 +11,7 @@ the losses differ. A minute on two processors.
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +21,7 @@ from statistics import median
 import torch
 from torch.nn import functional
 
-from voxemo.audio.load import load_audio
+from voxemo.audio.load import Waveform, load_audio
 from voxemo.backends.local.adapters import Adapter, attach_adapter
 from voxemo.backends.local.hearing import Hearing
 from voxemo.backends.local.loading import LoadedModel, load_model, render_chat
@@ -43,7 +43,8 @@ CARD = lookup.model_card(MODEL)
 class Pair:
     """A clip with its prompt and its answer."""
 
-    path: Path
+    name: str
+    load: Callable[[], Waveform]
     prompt: str
     target: str
 
@@ -56,13 +57,9 @@ def read_pairs(n_clips: int) -> list[Pair]:
     pairs = []
     for path in paths[:: max(1, len(paths) // n_clips)][:n_clips]:
         label = path.stem.split("_")[2]
-        pairs.append(Pair(path, *training_pair(label, variant=variant, template=template, label_set=label_set)))
+        texts = training_pair(label, variant=variant, template=template, label_set=label_set)
+        pairs.append(Pair(path.stem, partial(load_audio, path), *texts))
     return pairs
-
-
-def fresh(device: str) -> LoadedModel:
-    """The model as it comes."""
-    return load_model(CARD, device=device, dtype="float32", trust_remote_code=False)
 
 
 def adapted(loaded: LoadedModel, recipe: LoraRecipe) -> Adapter:
@@ -70,9 +67,8 @@ def adapted(loaded: LoadedModel, recipe: LoraRecipe) -> Adapter:
     return attach_adapter(loaded.model, rank=recipe.rank, alpha=recipe.alpha, seed=SEED)
 
 
-def plain_steps(pairs: Sequence[Pair], recipe: LoraRecipe, device: str) -> Iterator[float]:
+def plain_steps(pairs: Sequence[Pair], loaded: LoadedModel, recipe: LoraRecipe) -> Iterator[float]:
     """The loss of each step of a loop as one writes it first."""
-    loaded = fresh(device)
     adapter, processor, model = adapted(loaded, recipe), loaded.processor, loaded.model
     model.train()
     parameters = list(adapter.parameters.values())
@@ -83,12 +79,13 @@ def plain_steps(pairs: Sequence[Pair], recipe: LoraRecipe, device: str) -> Itera
         batch = batch_of_step(step, n_utterances=len(pairs), recipe=recipe, seed=SEED)
         inputs = processor(
             text=[render_chat(processor, pairs[i].prompt) + pairs[i].target + end for i in batch],
-            audio=[load_audio(pairs[i].path) for i in batch],
+            audio=[pairs[i].load() for i in batch],
             sampling_rate=16_000,
             return_tensors="pt",
             padding=True,
             padding_side="right",
-        ).to(device)
+        ).to(model.device)
+        inputs["input_features"] = inputs["input_features"].to(model.dtype)
         labels = torch.full_like(inputs["input_ids"], -100)
         for row, i in enumerate(batch):
             n_answer = len(processor.tokenizer(pairs[i].target + end, add_special_tokens=False)["input_ids"])
@@ -105,13 +102,14 @@ def plain_steps(pairs: Sequence[Pair], recipe: LoraRecipe, device: str) -> Itera
         yield float(loss.detach())
 
 
-def ready(pairs: Sequence[Pair], recipe: LoraRecipe, device: str, folder: Path) -> tuple[Learner, list[Lesson]]:
+def ready(
+    pairs: Sequence[Pair], loaded: LoadedModel, recipe: LoraRecipe, folder: Path, pace: Pace
+) -> tuple[Learner, list[Lesson]]:
     """Our side before its first step: clips decoded and heard."""
-    loaded = fresh(device)
     model, processor = loaded.model, loaded.processor
     embeddings = Embeddings(folder)
     hear_all(
-        {pair.path.stem: partial(load_audio, pair.path) for pair in pairs},
+        {pair.name: pair.load for pair in pairs},
         Hearing(model, processor.feature_extractor),
         embeddings,
         family=loaded.family,
@@ -121,10 +119,10 @@ def ready(pairs: Sequence[Pair], recipe: LoraRecipe, device: str, folder: Path) 
         processor, stop_ids={processor.tokenizer.eos_token_id}, audio_token=model.config.audio_token_id
     )
     lessons = [
-        Lesson(utterance_id=pair.path.stem, audio_key=pair.path.stem, words=writer.write(pair.prompt, pair.target))
+        Lesson(utterance_id=pair.name, audio_key=pair.name, words=writer.write(pair.prompt, pair.target))
         for pair in pairs
     ]
-    return Learner(adapted(loaded, recipe), embeddings, dropout=recipe.dropout, pace=Pace()), lessons
+    return Learner(adapted(loaded, recipe), embeddings, dropout=recipe.dropout, pace=pace), lessons
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +160,14 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     recipe = LoraRecipe(dropout=0.0, learning_rate=1e-3)
     pairs = read_pairs(given.clips)
-    plain = plain_steps(pairs, recipe, given.device)
+    load = partial(load_model, CARD, device=given.device, dtype="float32", trust_remote_code=False)
+    plain = plain_steps(pairs, load(), recipe)
     plain_losses: list[float] = []
     losses: list[float] = []
     theirs, ours = Spent(), Spent()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        learner, lessons = ready(pairs, recipe, given.device, Path(folder))
+        learner, lessons = ready(pairs, load(), recipe, Path(folder), Pace())
         ready_s = time.perf_counter() - started
         own_step = ExitStack()
 
