@@ -19,11 +19,12 @@ from voxemo.core.types import Generation
 from voxemo.scoring.multiplicity import holm
 from voxemo.steps import compare as comparing
 from voxemo.steps.comparable import RULES, manifest_differences, shown_beside, system_names
-from voxemo.steps.compare import CompareResult, compare_runs, compare_sets, rank_runs
+from voxemo.steps.compare import CompareResult, compare_runs, compare_sets
 from voxemo.steps.infer import infer_run
 from voxemo.steps.parse import parse_run
 from voxemo.steps.plan import PlanOptions, plan_run
-from voxemo.steps.score import score_run
+from voxemo.steps.rank import OWN_PROMPT, rank_runs
+from voxemo.steps.score import ScoredTable, score_run
 from voxemo.store.layout import Workspace
 from voxemo.store.manifest import read_manifest
 
@@ -336,7 +337,7 @@ def over_two(
         table = load(where, run)
         manifest = table.manifest
         card = manifest.corpus_card.model_copy(update={"corpus_id": f"toy-{manifest.split.split_id}"})
-        return comparing.ScoredTable(
+        return ScoredTable(
             manifest=manifest.model_copy(update={"corpus_card": card}), rows=table.rows, truth=table.truth
         )
 
@@ -459,7 +460,7 @@ def test_runs_of_one_model_that_each_asked_another_prompt_are_ranked_by_their_pr
     ranked = rank_runs(workspace, runs, resamples=FAST).ranked
 
     assert {one.name for one in ranked} == {f"one, zero-shot, prompts {name}" for name in names}
-    assert {one.system_id for one in ranked} == {comparing.OWN_PROMPT}
+    assert {one.system_id for one in ranked} == {OWN_PROMPT}
     assert ranked[0].name == "one, zero-shot, prompts caption"
 
 

@@ -24,7 +24,10 @@ from voxemo.core.escape import for_csv
 
 if TYPE_CHECKING:
     from voxemo.scoring.evaluate import Difference
-    from voxemo.steps.compare import CompareResult, Comparison, MeanDifference, PairFacts, RankedRun, RankResult, Shared
+    from voxemo.steps.comparable import PairFacts
+    from voxemo.steps.compare import CompareResult, Comparison, MeanDifference
+    from voxemo.steps.paired_folds import Shared
+    from voxemo.steps.rank import RankedRun, RankResult
 
 SCOPE = (
     "Speakers of these test parts are resampled: the means say how other speakers of these corpora would be answered, "
@@ -73,7 +76,8 @@ def compare(
     p-values corrected for being many (Holm), and their mean. `compare A B C...`: ranks with intervals, and tests of
     every two.
     """
-    from voxemo.steps.compare import compare_sets, rank_runs
+    from voxemo.steps.compare import compare_sets
+    from voxemo.steps.rank import rank_runs
 
     given, names = list(runs or ()), tuple(metric or ("unweighted_accuracy",))
     _check_arguments(given, side_a, side_b, out)
@@ -193,7 +197,7 @@ def _alone(utterances: "Shared") -> str:
 
 def utterance_lines(result: "CompareResult | RankResult") -> list[str]:
     """Which utterances are compared, in a line for each test part."""
-    from voxemo.steps.compare import RankResult
+    from voxemo.steps.rank import RankResult
 
     lines = _ranked_lines(result) if isinstance(result, RankResult) else _paired_lines(result)
     return [*dict.fromkeys(lines)]
@@ -296,7 +300,7 @@ PAIR_HEADERS = ("prompt", "A", "B", "A - B", "95 % interval", "p", "Holm", "n")
 
 def pair_rows(result: "CompareResult | RankResult") -> list[list[str]]:
     """Rows of the table of ranked systems two by two; none for differences of two systems."""
-    from voxemo.steps.compare import RankResult
+    from voxemo.steps.rank import RankResult
 
     if not isinstance(result, RankResult):
         return []
@@ -312,7 +316,7 @@ def pair_rows(result: "CompareResult | RankResult") -> list[list[str]]:
 
 def places(result: "CompareResult | RankResult") -> set[str]:
     """Test parts that systems are ranked on."""
-    from voxemo.steps.compare import RankResult
+    from voxemo.steps.rank import RankResult
 
     return {one.place for one in result.ranked if one.place != "mean"} if isinstance(result, RankResult) else set()
 

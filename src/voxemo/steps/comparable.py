@@ -235,3 +235,38 @@ def shown_beside(a: str, b: str) -> tuple[str, str]:
 def _cut(text: str, start: int) -> str:
     kept = text[start : start + _SHOWN - 1]
     return f"{'…' if start else ''}{kept}{'…' if start + len(kept) < len(text) else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairFacts:
+    """What differs between the two runs over one corpus."""
+
+    run_a: str
+    run_b: str
+    differences: tuple[ManifestDifference, ...]
+
+    @property
+    def breaking(self) -> tuple[ManifestDifference, ...]:
+        """Those that leave a difference of scores without meaning."""
+        return tuple(one for one in self.differences if one.weight == "breaks")
+
+
+def pair_facts(a: RunManifest, b: RunManifest) -> PairFacts:
+    """What differs between two runs, and what it does to their comparison."""
+    return PairFacts(run_a=a.run_id, run_b=b.run_id, differences=manifest_differences(a, b))
+
+
+def refuse_incomparable(facts: Sequence[PairFacts]) -> None:
+    """Stop where a difference of scores would mean nothing.
+
+    Raises:
+        RunError: two runs are not comparable; the first reason is named.
+    """
+    broken = [(pair, one) for pair in facts for one in pair.breaking]
+    if broken:
+        pair, first = broken[0]
+        more = f" ({len(broken) - 1} more such differences)" if len(broken) > 1 else ""
+        raise RunError(
+            f"{pair.run_a} and {pair.run_b} are not comparable: {first.field} is {first.a!r} in the one and "
+            f"{first.b!r} in the other, and {first.why}{more}. --force compares them all the same."
+        )
