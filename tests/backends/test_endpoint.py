@@ -30,6 +30,7 @@ from voxemo.backends.endpoint.engine import EndpointBackend
 from voxemo.backends.endpoint.failures import Backoff
 from voxemo.backends.endpoint.wire import wav_bytes
 from voxemo.backends.registry import create_backend
+from voxemo.backends.stages import SERVED
 from voxemo.core.cards import AudioLimits, ModelCard
 from voxemo.core.errors import AudioError, BackendError, MissingDependency, RunError
 from voxemo.core.types import Generation
@@ -345,6 +346,16 @@ def test_what_the_server_says_it_runs_is_in_the_effective_settings(
     assert backend.effective()["models_echoed"] == ["listener-0", "listener-1"]
     assert backend.effective()["system_fingerprints"] == ["fp_1"]
     assert backend.effective()["owned_by"] == "somebody"
+
+
+def test_the_time_goes_to_the_server_and_is_told(make: Make, questions: list[Question]) -> None:
+    backend = make()
+    assert backend.stages_s == {}
+
+    backend.answer(questions)
+
+    assert [*backend.stages_s] == [SERVED]
+    assert backend.stages_s[SERVED] > 0
 
 
 def test_a_call_from_within_a_running_event_loop_is_answered_too(make: Make, ask: Ask) -> None:

@@ -159,6 +159,7 @@ def test_a_model_in_bfloat16_is_given_features_in_bfloat16(folder: Path, archite
 def test_the_record_says_what_is_in_force(backend: GenericBackend, architecture: str) -> None:
     effective = backend.effective()
 
+    assert effective["stops_at"] == ["<|endoftext|>", "<|im_end|>"]
     alone = architecture in WHY_ALONE
     fields = ("backend", "family", "architecture", "trust_remote_code", "dtype", "device", "padding_side", "seed")
     assert [effective[field] for field in fields] == [
@@ -204,6 +205,13 @@ def test_a_built_in_card_of_a_tested_class_runs_a_checkpoint_of_its_class(
     assert (response.error, response.audio_handling) == (None, "padded")
     effective = backend.effective()
     assert (effective["architecture"], effective["dtype"]) == (card.architecture, card.dtype)
+
+
+def test_where_the_time_goes_is_told(backend: GenericBackend, ask: Ask) -> None:
+    backend.answer([ask(0.5)])
+
+    assert {"waiting for audio", "preparing inputs", "answering"} <= set(backend.stages_s)
+    assert all(seconds > 0 for seconds in backend.stages_s.values())
 
 
 # --- beside the engine -------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from tiny_checkpoints import AUDIO_LIMITS, BUILDERS, SAMPLING_GENERATION, tiny_c
 from voxemo.backends.base import Backend, Question, Waveform
 from voxemo.backends.local import engine, row_decoder
 from voxemo.backends.local.decoding import FirstLogits
+from voxemo.backends.local.device import current_device
 from voxemo.backends.local.engine import LocalBackend, create
 from voxemo.backends.local.paged_rows import PagedRows
 from voxemo.backends.local.row_step import GatheredStep
@@ -517,7 +518,7 @@ def test_any_gpu_can_be_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(chosen.append(device)))
 
     for name in ("cuda:1", "cpu", "cuda:0"):
-        with engine.current_device(torch.device(name)):
+        with current_device(torch.device(name)):
             pass
 
     assert chosen == [torch.device("cuda:1"), torch.device("cuda:0")]
@@ -570,7 +571,7 @@ def test_the_record_says_what_is_in_force(backend: LocalBackend, card: Any, fami
     assert isinstance(backend, Backend)
     assert backend.questions_per_call == 80
     fields = ("family", "architecture", "trust_remote_code", "dtype", "device", "attention", "batch_size")
-    assert [effective[field] for field in (*fields, "padding_side", "seed", "warnings")] == [
+    assert [effective[field] for field in (*fields, "padding_side", "stops_at", "seed", "warnings")] == [
         family_id,
         f"{'Qwen2Audio' if family_id == 'qwen2-audio' else 'AudioFlamingo3'}ForConditionalGeneration",
         False,
@@ -579,6 +580,7 @@ def test_the_record_says_what_is_in_force(backend: LocalBackend, card: Any, fami
         "sdpa",
         8,
         "left",
+        ["<|endoftext|>", "<|im_end|>"],
         None,
         [],
     ]

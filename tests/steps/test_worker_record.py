@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from voxemo.backends.stages import SERVED
 from voxemo.reports.disclosure import _throughput
-from voxemo.steps.worker_record import WorkerRecord, idle_share
+from voxemo.steps.worker_record import AROUND, WorkerRecord, idle_share
 from voxemo.store.layout import RunPaths
 
 
@@ -46,6 +47,10 @@ def test_a_backend_that_tells_no_stages_has_no_idle_share(tmp_path: Path) -> Non
     assert record.stages_s == {}
     assert json.loads(path.read_text())["throughput"]["device_idle_share"] is None
     assert idle_share({}) is None
+
+
+def test_how_idle_a_servers_device_was_is_not_known() -> None:
+    assert idle_share({SERVED: 9.0, AROUND: 1.0}) is None
 
 
 def test_the_disclosure_sums_workers_up() -> None:

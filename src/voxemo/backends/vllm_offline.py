@@ -8,8 +8,7 @@ vLLM hears the clip once and reads the beginning that its prompts share once.
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from voxemo.backends.base import Question, Waveform
 from voxemo.backends.endpoint.wire import request_seed
 from voxemo.backends.local.clips import AskedClip, load_clips
 from voxemo.backends.local.families import FAMILIES
+from voxemo.backends.stages import StageTimes
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError, MissingDependency, listing
 from voxemo.core.types import Generation, Response
@@ -133,7 +133,7 @@ class VllmBackend:
             )
         except (OSError, RuntimeError, ValueError) as cause:
             raise BackendError(_why_not_started(card, cause)) from cause
-        self._spent_s: dict[str, float] = {}
+        self._stages = StageTimes()
         self._n_asked = self._n_prompt_tokens = self._n_cached_tokens = 0
 
     @property
@@ -144,7 +144,7 @@ class VllmBackend:
     @property
     def stages_s(self) -> Mapping[str, float]:
         """Seconds spent so far: waiting for audio, and answering, hearing included."""
-        return dict(self._spent_s)
+        return self._stages.seconds
 
     def answer(self, questions: Sequence[Question]) -> list[Response]:
         """Answer every question, in order.
@@ -161,9 +161,9 @@ class VllmBackend:
                 "The backend 'vllm' writes answers; the likelihood form needs the scores of given labels. Ask that "
                 "form of a local model, or plan the run without --form likelihood."
             )
-        with self._timed("waiting for audio"):
+        with self._stages.of("waiting for audio"):
             asked, responses = load_clips(questions, self._card.audio)
-        with self._timed("answering"):
+        with self._stages.of("answering"):
             responses.update(self._answer_all(asked))
         return [responses[place] for place in range(len(questions))]
 
@@ -211,14 +211,6 @@ class VllmBackend:
         }
 
     # --- one call ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._spent_s[stage] = self._spent_s.get(stage, 0.0) + time.perf_counter() - started
 
     def _answer_all(self, asked: Sequence[AskedClip]) -> dict[int, Response]:
         """Responses by place in the call."""

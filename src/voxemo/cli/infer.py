@@ -118,7 +118,8 @@ def infer_lines(result: "InferResult") -> list[str]:
     if total:
         shares = (f"{name} {100 * seconds / total:.0f} %" for name, seconds in result.stages_s.items())
         idle = idle_share(result.stages_s)
-        lines.append(f"  time: {', '.join(shares)}; the device was idle for {100 * (idle or 0):.0f} % or more")
+        known = "" if idle is None else f"; the device was idle for {100 * idle:.0f} % or more"
+        lines.append(f"  time: {', '.join(shares)}{known}")
     if result.n_unusable:
         lines.append(f"  {result.n_unusable} of them about unusable audio: counted as failed answers")
     if result.lost_workers:

@@ -26,7 +26,8 @@ LOADERS = 4
 def load_ahead(batches: Iterable[list[Question]]) -> Iterator[list[Question]]:
     """The same batches, the clips of each being decoded by threads while the one before it is asked.
 
-    A clip that fails raises where it is loaded, as it would without threads.
+    A clip that fails raises where it is loaded, as it would without threads. Each batch is to be asked before the next
+    one is taken: clips of batches that were passed over may not be loaded.
     """
     with ThreadPoolExecutor(LOADERS) as pool:
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from voxemo.backends.base import Backend
+from voxemo.backends.stages import SERVED
 from voxemo.store.files import write_json
 from voxemo.store.layout import RunPaths
 from voxemo.store.provenance import hardware, package_versions
 
 AROUND = "around the model"
-IDLE = ("waiting for audio", AROUND)
+IDLE = ("waiting for audio", "preparing inputs", AROUND)
 """Stages in which the device has nothing to do."""
 
 
@@ -87,12 +88,15 @@ class WorkerRecord:
 
 
 def idle_share(stages_s: Mapping[str, float]) -> float | None:
-    """Share of the time in which the device was given nothing to do, in [0, 1]; None where stages are not told.
+    """Share of the time in which the device was given nothing to do, in [0, 1].
 
-    Gaps within a stage are not seen, so that it is a lower bound.
+    Gaps within a stage are not seen, so that it is a lower bound. None where stages are not told, or the device is a
+    server's.
 
     >>> idle_share({"answering": 9.0, "waiting for audio": 0.5, "around the model": 0.5})
     0.1
     """
     total = sum(stages_s.values())
-    return round(sum(stages_s.get(name, 0.0) for name in IDLE) / total, 4) if total > 0 else None
+    if total <= 0 or SERVED in stages_s:
+        return None
+    return round(sum(stages_s.get(name, 0.0) for name in IDLE) / total, 4)

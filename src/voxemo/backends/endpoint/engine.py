@@ -25,6 +25,7 @@ from voxemo.backends.endpoint.wire import (
     user_turn,
 )
 from voxemo.backends.local.clips import RefusedClip, fit_clip
+from voxemo.backends.stages import SERVED, StageTimes
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import AudioError, BackendError, listing
 from voxemo.core.types import Generation, Response
@@ -121,6 +122,7 @@ class EndpointBackend:
         self._card, self._generation, self._model = card, generation, card.repository
         self._concurrency, self._timeout_s, self._key_variable = concurrency, timeout_s, key_variable
         self._backoff = backoff or Backoff()
+        self._stages = StageTimes()
         self._address = find_address(base_url, os.environ)
         self._served = Served(prices=Prices.read(price) if price is not None else None)
         self._server = Server(self._address, key=read_key(key_variable, os.environ), timeout_s=timeout_s)
@@ -153,7 +155,13 @@ class EndpointBackend:
                 "A served model writes answers; the likelihood form needs the scores of given labels, which the "
                 "protocol does not offer. Ask that form of a local model."
             )
-        return _run_to_end(self._answer_all(questions))
+        with self._stages.of(SERVED):
+            return _run_to_end(self._answer_all(questions))
+
+    @property
+    def stages_s(self) -> Mapping[str, float]:
+        """Seconds spent so far on requests; their clips are loaded and sent meanwhile."""
+        return self._stages.seconds
 
     def effective(self) -> Mapping[str, Any]:
         """What every request says, and what the server has said of itself so far. No key, no address of a network."""

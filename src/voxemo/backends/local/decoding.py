@@ -131,6 +131,8 @@ class Decoding:
                 for name, value in model.generation_config.to_dict().items()
                 if name in SAMPLING_FIELDS or (value is not None and name != "transformers_version")
             },
+            # At these and nowhere else, a finished FINAL LABEL line least of all: the last one counts.
+            "stops_at": self._tokenizer.convert_ids_to_tokens(sorted(self.stop_ids)),
             "adapter": _adapter_facts(card),
             "seed": self._generation.seed if self._generation.do_sample else None,
             "chat_template_sha256": chat_template_sha256(processor),

@@ -7,8 +7,8 @@ question, never decide an answer.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby, takewhile
 from math import isfinite
 from pathlib import Path
@@ -20,6 +20,7 @@ from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.backends.base import Question
 from voxemo.backends.local.clips import QUESTIONS_PER_CLIP, AskedClip, FittedClip, fit_clip, load_clips
 from voxemo.backends.local.families import GENERIC
+from voxemo.backends.stages import StageTimes
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError, MissingDependency
 from voxemo.core.types import Generation, Response
@@ -29,6 +30,7 @@ try:
 
     from voxemo.backends.local.cache import rows_of
     from voxemo.backends.local.decoding import Decoding, check_generation, is_greedy, not_finite
+    from voxemo.backends.local.device import current_device, wait_for
     from voxemo.backends.local.generic import GenericBackend
     from voxemo.backends.local.hearing import Hearing, Window
     from voxemo.backends.local.loading import LoadedModel, check_heard, load_model, tokenise_chats
@@ -69,11 +71,6 @@ LISTENERS = 2
 """Threads that work out the features of a call's clips ahead of the device."""
 SILENCE_S = 2.0
 """Length of the silence that label likelihoods are corrected by."""
-
-
-def current_device(device: torch.device) -> AbstractContextManager[Any]:
-    """Have a GPU be the current one, on which Triton runs kernels and torch makes streams, whatever its number."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 class LocalBackend:
@@ -119,7 +116,7 @@ class LocalBackend:
         self._room = self._planned = plan_room(self._model, batch_size)
         self._decoder: RowDecoder[_Row] | None = None
         self._decoding = Decoding(self._model, self._processor.tokenizer, generation)
-        self._spent_s: dict[str, float] = {}
+        self._stages = StageTimes(partial(wait_for, self._model.device))
         self._n_halved = 0
         self._of_silence: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
         """Log-probabilities of labels where nothing is heard, by prompt and answers."""
@@ -143,7 +140,7 @@ class LocalBackend:
             return self._answer(questions)
 
     def _answer(self, questions: Sequence[Question]) -> list[Response]:
-        with self._timed("waiting for audio"):
+        with self._stages.of("waiting for audio"):
             asked, responses = load_clips(questions, self._card.audio)
         prompts = self._tokenise({question.prompt: question for question in questions})
         with ThreadPoolExecutor(LISTENERS) as pool:
@@ -157,20 +154,7 @@ class LocalBackend:
     @property
     def stages_s(self) -> Mapping[str, float]:
         """Seconds spent so far: waiting for audio, hearing it, reading what prompts share, and answering."""
-        return dict(self._spent_s)
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            if self._model.device.type == "cuda":
-                torch.cuda.synchronize(self._model.device)
-            self._spend(stage, time.perf_counter() - started)
-
-    def _spend(self, stage: str, seconds: float) -> None:
-        self._spent_s[stage] = self._spent_s.get(stage, 0.0) + seconds
+        return self._stages.seconds
 
     def effective(self) -> Mapping[str, Any]:
         """What is in force, read back from the loaded model and from the configuration that ``generate`` is given."""
@@ -262,7 +246,7 @@ class LocalBackend:
                 call.responses[answer.item.place] = self._response(answer)
             else:
                 self._refuse_noise(call, answer.item)
-            self._spend("answering", answer.seconds)
+            self._stages.add("answering", answer.seconds)
 
     def _n_clips(self, call: "_Call", longest: AskedClip) -> int:
         """Clips that can be heard and read together, by the longest of them and the longest prompt of a call."""
@@ -281,9 +265,9 @@ class LocalBackend:
         for start in range(0, len(open_clips), n_clips):
             clips = open_clips[start : start + n_clips]
             started = time.perf_counter()
-            with self._timed("hearing"):
+            with self._stages.of("hearing"):
                 heard = self._hear(clips, call.features)
-            with self._timed("shared reading"):
+            with self._stages.of("shared reading"):
                 prefix = self._read_prefix(heard, call.prompts)
             open_rows = [
                 _Row(place, question, one.clip, Prompt(prefix, row, tuple(call.prompts.suffixes[question.prompt])))
@@ -292,7 +276,7 @@ class LocalBackend:
             ]
             shared_s = (time.perf_counter() - started) / len(open_rows)
             weighed = [row for row in open_rows if row.question.form == "likelihood"]
-            with self._timed("weighing labels"):
+            with self._stages.of("weighing labels"):
                 self._weigh(weighed, call, n_clips=n_clips, shared_s=shared_s)
             written = [replace(row, shared_s=shared_s) for row in open_rows if row.question.form != "likelihood"]
             if written:

@@ -7,6 +7,7 @@ nothing of them.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from voxemo.audio.load import SAMPLE_RATE_HZ
 from voxemo.backends.base import Question
 from voxemo.backends.local.clips import QUESTIONS_PER_CLIP, FittedClip, load_clips
 from voxemo.backends.local.decoding import Decoding, check_generation
+from voxemo.backends.local.device import wait_for
 from voxemo.backends.local.generic_loading import load_generic, why_alone
 from voxemo.backends.local.loading import prompt_holds_placeholder
 from voxemo.backends.local.memory import ROWS_UNPLANNED, answer_in_halves
+from voxemo.backends.stages import StageTimes
 from voxemo.core.cards import ModelCard
 from voxemo.core.errors import BackendError
 from voxemo.core.types import Generation, Response
@@ -76,7 +79,13 @@ class GenericBackend:
         # A seed is per batch, and an answer must not depend on its neighbours.
         self._batch_size = 1 if generation.do_sample or self._why_alone else batch_size or ROWS_UNPLANNED
         self._decoding = Decoding(self._model, self._loaded.processor.tokenizer, generation)
+        self._stages = StageTimes(partial(wait_for, self._model.device))
         self._n_halved = 0
+
+    @property
+    def stages_s(self) -> Mapping[str, float]:
+        """Seconds spent so far: waiting for audio, preparing what the model reads, and answering, hearing included."""
+        return self._stages.seconds
 
     @property
     def questions_per_call(self) -> int:
@@ -95,7 +104,8 @@ class GenericBackend:
         """
         for question in questions:
             self._check(question)
-        asked, responses = load_clips(questions, self._card.audio)
+        with self._stages.of("waiting for audio"):
+            asked, responses = load_clips(questions, self._card.audio)
         rows = [_Row(place, question, one.clip) for one in asked for place, question in one.questions]
         for start in range(0, len(rows), self._batch_size):
             self._n_halved += answer_in_halves(
@@ -136,10 +146,11 @@ class GenericBackend:
     def _answer_together(self, rows: Sequence[_Row]) -> dict[int, Response]:
         """Responses by place in the call."""
         started = time.perf_counter()
-        inputs = self._conversations.inputs([(row.clip.samples, row.question.prompt) for row in rows])
+        with self._stages.of("preparing inputs"):
+            inputs = self._conversations.inputs([(row.clip.samples, row.question.prompt) for row in rows])
         for row, n_audio_tokens in zip(rows, self._conversations.n_audio_tokens(inputs), strict=True):
             self._loaded.check_heard(n_audio_tokens, row.clip.samples.size / SAMPLE_RATE_HZ)
-        with torch.inference_mode():
+        with self._stages.of("answering"), torch.inference_mode():
             answers = self._decoding.new_tokens(inputs, request_id=rows[0].question.request_id)
         latency_s = (time.perf_counter() - started) / len(rows)
         return {
