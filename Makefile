@@ -82,6 +82,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python bench/probing.py
 	$(BIN)/python bench/viewing.py
 	$(BIN)/python bench/demo_model.py
+	$(BIN)/python bench/log_mel.py
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/engine_7b.py
 	$(BIN)/python bench/training.py
