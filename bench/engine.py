@@ -12,17 +12,18 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from voxemo.audio.load import load_audio
 from voxemo.backends.base import Question
-from voxemo.backends.local.engine import create
+from voxemo.backends.local.engine import LocalBackend
 from voxemo.backends.local.hearing import Hearing
 from voxemo.backends.local.loading import load_model, render_chat
 from voxemo.catalog import lookup
-from voxemo.core.types import Generation, Response
+from voxemo.core.types import Generation, PromptForm, Response
 from voxemo.demo.corpus import FOLDER
 from voxemo.prompts.render import render_prompt
 from voxemo.steps.demo import CORPUS, MODEL
@@ -46,20 +47,21 @@ def ten_questions_each(n_clips: int) -> list[Question]:
     paths = sorted((FOLDER / "clips").glob("*.opus"))
     chosen = paths[:: max(1, len(paths) // n_clips)][:n_clips]
     questions = []
+    forms: tuple[PromptForm, ...] = ("hard", "distribution")
     for path in chosen:
         for name in lookup.prompt_names():
-            for form in ("hard", "distribution"):
+            for form in forms:
                 variant, template = lookup.prompt(name)
                 questions.append(
                     Question(
                         request_id=f"{path.stem}/{name}/{form}",
                         utterance_id=path.stem,
                         variant_id=name,
-                        form=form,  # type: ignore[arg-type]
-                        prompt=render_prompt(variant, template, form=form, label_set=label_set),  # type: ignore[arg-type]
+                        form=form,
+                        prompt=render_prompt(variant, template, form=form, label_set=label_set),
                         label_set=label_set,
                         audio_key=path.stem,
-                        load_audio=lambda path=path: load_audio(path),  # type: ignore[misc]
+                        load_audio=partial(load_audio, path),
                     )
                 )
     return questions
@@ -89,7 +91,7 @@ def engine_answers(
     questions: Sequence[Question], device: str, batch_size: int
 ) -> tuple[list[Response], float, dict[str, float]]:
     """The engine's answers, its seconds and where they went."""
-    backend = create(lookup.model_card(MODEL), GENERATION, device=device, batch_size=batch_size)
+    backend = LocalBackend(lookup.model_card(MODEL), GENERATION, device=device, batch_size=batch_size)
     started, responses = time.perf_counter(), []
     for start in range(0, len(questions), backend.questions_per_call):
         responses += backend.answer(questions[start : start + backend.questions_per_call])

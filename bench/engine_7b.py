@@ -7,12 +7,13 @@ Random weights never end an answer, so each prompt's answer is given a length. T
 - *notes*: clips of 5 s under the five hard prompts, answers of 8, 40, 80, 120 and 200 tokens;
 - *mixed*: clips of 1 to 15 s under all ten prompts, answers of 6 to 200 tokens.
 
-Prints seconds per clip, clips, audio seconds and tokens per second, the split by stage, peak memory, the same by plain
-`generate` at batch size 1 and 64, and a floor: bytes and operations that the work needs, divided by the copy bandwidth
-and the matrix rate that are measured first. `--shape tiny` runs all of it on a CPU; its figures mean nothing.
+Prints seconds per clip, clips, audio seconds and tokens per second, peak memory, and the same by plain `generate` at
+batch size 1 and 64. Beside each stage stands its floor: bytes and operations that the work needs, divided by the copy
+bandwidth and the matrix rate that are measured first. `--shape tiny` runs all of it on a CPU; its figures mean nothing.
 """
 
 import argparse
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from voxemo.backends.base import Question, Waveform
 from voxemo.backends.local import engine
 from voxemo.backends.local.families import find_family
-from voxemo.backends.local.loading import LoadedModel, render_chat
+from voxemo.backends.local.loading import LoadedModel, render_chat, tokenise_chats
+from voxemo.backends.local.paged_rows import head_dim
 from voxemo.backends.local.row_decoder import RowDecoder
 from voxemo.catalog import lookup
 from voxemo.core.labels import LabelSet
@@ -213,8 +215,22 @@ def synchronise(device: str) -> float:
     return time.perf_counter()
 
 
-def time_engine(loaded: LoadedModel, work: Work, device: str, rows: int | None) -> tuple[float, engine.LocalBackend]:
-    """Seconds for all clips, the second time (the first sets up), and the backend."""
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """How long the engine took for all clips."""
+
+    first_s: float
+    """Seconds of the first call, in which kernels are compiled and steps are recorded."""
+    seconds: float
+    """Of all clips, once that was done."""
+    stages_s: Mapping[str, float]
+    """Of these seconds; what is left is neither on the device nor waited for."""
+    n_rows: int
+    attention: str
+
+
+def time_engine(loaded: LoadedModel, work: Work, device: str, rows: int | None) -> Timed:
+    """Ask all questions, after a call that sets up all that a call of that size needs."""
 
     def has_ended(self: Any, answer: Any) -> bool:
         question = answer.item.question
@@ -227,16 +243,27 @@ def time_engine(loaded: LoadedModel, work: Work, device: str, rows: int | None) 
         patch.object(RowDecoder, "_has_ended", has_ended),
     ):
         backend = engine.LocalBackend(card, generation, batch_size=rows)
-        backend.answer(work.questions(min(4, len(work.clips))))
         questions = work.questions(len(work.clips))
-        before, started = dict(backend.stages_s), synchronise(device)
-        for start in range(0, len(questions), backend.questions_per_call):
-            backend.answer(questions[start : start + backend.questions_per_call])
+        size = backend.questions_per_call
+        started = synchronise(device)
+        backend.answer(questions[:size])
+        first_s = synchronise(device) - started
+        before, started = backend.stages_s, synchronise(device)
+        answers = [
+            answer for at in range(0, len(questions), size) for answer in backend.answer(questions[at : at + size])
+        ]
         seconds = synchronise(device) - started
-    print(f"  {backend.effective()['answers_attend_by']}; {backend.effective()['batch_size']} rows")
-    for stage, spent in backend.stages_s.items():
-        print(f"  {stage}: {(spent - before.get(stage, 0)) / len(work.clips):.4f} s per clip")
-    return seconds, backend
+    n_tokens = sum(answer.n_new_tokens or 0 for answer in answers)
+    if n_tokens != work.n_tokens(len(work.clips)):
+        raise SystemExit(f"{n_tokens} tokens were answered instead of {work.n_tokens(len(work.clips))}")
+    effective = backend.effective()
+    return Timed(
+        first_s=first_s,
+        seconds=seconds,
+        stages_s={stage: spent - before.get(stage, 0.0) for stage, spent in backend.stages_s.items()},
+        n_rows=effective["batch_size"],
+        attention=effective["answers_attend_by"],
+    )
 
 
 def time_plain(loaded: LoadedModel, work: Work, device: str, batch_size: int) -> float:
@@ -281,33 +308,89 @@ def ceilings(device: str, dtype: torch.dtype) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def floor_s(loaded: LoadedModel, work: Work, n_rows: int, flops: float, bandwidth: float) -> float:
-    """Seconds per clip that bytes and operations alone need.
+def floors_s(loaded: LoadedModel, work: Work, n_rows: int, flops: float, bandwidth: float) -> dict[str, float]:
+    """Seconds per clip that the bytes and operations of each stage need at least.
 
-    Decoding reads the weights once a step for all rows, and each row's own keys and values; a clip's shared ones once a
-    step for all its rows. Reading a prompt costs two operations per weight and token.
+    Two operations are counted for each weight and each frame or token that goes through it. Writing an answer reads the
+    weights once a step for all rows, each row's own keys and values, and a clip's shared ones once a step for all of
+    its rows; it takes as long as its bytes or its operations, whichever take longer. Attention's own operations, and
+    all that is neither a weight, a key nor a value, are left out: the floor lies a little lower than it could.
     """
     model, processor, family = loaded.model, loaded.processor, loaded.family
     config = model.config.get_text_config()
-    decoder = sum(p.numel() for p in model.model.language_model.layers.parameters()) + model.lm_head.weight.numel()
+    head = model.lm_head.weight.numel()
+    decoder = sum(p.numel() for p in model.model.language_model.layers.parameters())
     tower = sum(p.numel() for p in model.model.audio_tower.parameters())
     item = model.dtype.itemsize
-    head_dim = config.hidden_size // config.num_attention_heads
-    token_bytes = 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim * item
-    n_clips, total = len(work.clips), 0.0
-    chats = {name: len(processor.tokenizer(render_chat(processor, p))["input_ids"]) for name, p in work.prompts.items()}
+    token_bytes = 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim(config) * item
+    chats = tokenise_chats(processor, {question.prompt: question for question in work.questions(1)}, model_id="random")
+    start = next(iter(chats.values())).index(model.config.audio_token_id)
+    total = dict.fromkeys(("hearing", "shared reading", "answering"), 0.0)
     for number, samples in enumerate(work.clips):
         n_audio = family.n_audio_tokens(samples.size)
-        shared = n_audio + 10
-        own = {name: n - 10 for name, n in chats.items()}
-        total += 2 * tower * 2 * n_audio / flops + 2 * decoder * (shared + sum(own.values())) / flops
+        # Pooling halves what the tower hears.
+        total["hearing"] += 2 * tower * 2 * n_audio / flops
+        shared = start + n_audio
+        total["shared reading"] += 2 * decoder * shared / flops
+        own = {name: len(chats[prompt]) - 1 - start for name, prompt in work.prompts.items()}
         n_new = {name: work.n_new(number, name) for name in work.prompts}
-        steps_kv = sum((own[name] + n / 2) * n for name, n in n_new.items()) + shared * max(n_new.values())
-        total += (decoder * item / n_rows * sum(n_new.values()) + token_bytes * steps_kv) / bandwidth
-    return total / n_clips
+        n_written = sum(n_new.values())
+        keys = sum((own[name] + n / 2) * n for name, n in n_new.items()) + shared * max(n_new.values())
+        read = ((decoder + head) * item * n_written / n_rows + token_bytes * keys) / bandwidth
+        written = 2 * (decoder + head) * n_written / flops
+        total["answering"] += 2 * decoder * sum(own.values()) / flops + max(read, written)
+    return {stage: seconds / len(work.clips) for stage, seconds in total.items()}
 
 
-def main() -> None:
+def forget(device: str) -> None:
+    """Give back memory that nothing refers to any more, and count the peak anew."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak(device: str) -> str:
+    """Memory of the device at most, since it was counted anew."""
+    return f", at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
+
+
+def show_engine(loaded: LoadedModel, work: Work, timed: Timed, floors: Mapping[str, float], device: str) -> None:
+    """Print the engine's figures, and what stands between them and the floor."""
+    n_clips = len(work.clips)
+    per_clip, floor = timed.seconds / n_clips, sum(floors.values())
+    audio_s = sum(samples.size for samples in work.clips) / 16_000
+    print(f"  {timed.attention}; {timed.n_rows} rows; the first call took {timed.first_s:.1f} s, set-up included")
+    print(
+        f"  engine: {per_clip:.4f} s per clip, {n_clips / timed.seconds:.1f} clips/s, {audio_s / timed.seconds:.0f} s "
+        f"of audio/s, {work.n_tokens(n_clips) / timed.seconds:.0f} tokens/s{peak(device)}"
+    )
+    print(f"  floor: {floor:.4f} s per clip; the engine takes {per_clip / floor:.2f} times as long")
+    stages = {stage: spent / n_clips for stage, spent in timed.stages_s.items()}
+    stages["around them"] = per_clip - sum(stages.values())
+    for stage, spent in stages.items():
+        least = floors.get(stage, 0.0)
+        print(f"    {stage}: {spent:.4f} s per clip, {least:.4f} of it the floor's, {spent - least:.4f} between")
+
+
+def measure(loaded: LoadedModel, work: Work, given: argparse.Namespace, flops: float, bandwidth: float) -> None:
+    """Print the engine and plain `generate` on one workload."""
+    lengths = [len(loaded.processor.tokenizer(text)["input_ids"]) for text in work.prompts.values()]
+    print(f"{work.name}: {len(work.clips)} clips, {len(lengths)} prompts of {min(lengths)} to {max(lengths)} tokens")
+    forget(given.device)
+    timed = time_engine(loaded, work, given.device, given.rows)
+    show_engine(loaded, work, timed, floors_s(loaded, work, timed.n_rows, flops, bandwidth), given.device)
+    for batch_size in () if given.no_plain else PLAIN_CLIPS:
+        # The engine's pages, or the last batches, would leave no room.
+        forget(given.device)
+        plain_s = time_plain(loaded, work, given.device, batch_size)
+        print(
+            f"  plain generate, batch size {batch_size}: {plain_s:.4f} s per clip, "
+            f"{plain_s * len(work.clips) / timed.seconds:.1f} times{peak(given.device)}"
+        )
+
+
+def main(words: Sequence[str] | None = None) -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     has_gpu = torch.cuda.is_available()
@@ -316,35 +399,14 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=640 if has_gpu else 12)
     parser.add_argument("--rows", type=int, help="Rows; as many as memory allows by default.")
     parser.add_argument("--no-plain", action="store_true", help="Leave out plain generate.")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     dtype = torch.bfloat16 if given.device == "cuda" else torch.float32
     flops, bandwidth = ceilings(given.device, dtype)
     name = torch.cuda.get_device_name() if given.device == "cuda" else "cpu"
     print(f"{given.shape} on {name}, {dtype}: {flops / 1e12:.3g} TFLOP/s, {bandwidth / 1e12:.3g} TB/s")
     loaded = random_model(given.shape, given.device, dtype)
     for work in (notes_work(given.clips), mixed_work(given.clips)):
-        lengths = [len(loaded.processor.tokenizer(text)["input_ids"]) for text in work.prompts.values()]
-        print(
-            f"{work.name}: {len(work.clips)} clips, {len(lengths)} prompts of {min(lengths)} to {max(lengths)} tokens"
-        )
-        seconds, backend = time_engine(loaded, work, given.device, given.rows)
-        per_clip, n_tokens = seconds / given.clips, work.n_tokens(given.clips)
-        audio_s = sum(samples.size for samples in work.clips) / 16_000
-        print(
-            f"  engine: {per_clip:.4f} s per clip, {1 / per_clip:.1f} clips/s, {audio_s / seconds:.0f} s of audio/s, "
-            f"{n_tokens / seconds:.0f} tokens/s"
-        )
-        floor = floor_s(loaded, work, backend.effective()["batch_size"], flops, bandwidth)
-        print(f"  floor: {floor:.4f} s per clip; the engine takes {per_clip / floor:.2f} times as long")
-        if given.device == "cuda":
-            print(f"  peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
-        # Its pages would leave no room for plain batches.
-        del backend
-        if not given.no_plain:
-            for batch_size in PLAIN_CLIPS:
-                plain_s = time_plain(loaded, work, given.device, batch_size)
-                ratio = plain_s / per_clip
-                print(f"  plain generate, batch size {batch_size}: {plain_s:.4f} s per clip, {ratio:.1f} times")
+        measure(loaded, work, given, flops, bandwidth)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ again does not count, nor what the adapter itself takes.
 """
 
 import argparse
-import gc
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine_7b import LABELS, SHAPES, ceilings, clip, random_model, synchronise
+from engine_7b import LABELS, SHAPES, ceilings, clip, forget, peak, random_model, synchronise
 from training import SEED, Enough, Pair, plain_steps, ready
 from voxemo.catalog import lookup
 from voxemo.prompts.sft import training_pair
@@ -89,20 +88,7 @@ def their_steps(pairs: Sequence[Pair], loaded: Any, recipe: LoraRecipe, n_steps:
     return [later - earlier for earlier, later in pairwise(moments)]
 
 
-def forget(device: str) -> None:
-    """Give back what is no longer referred to, and count the peak anew."""
-    gc.collect()
-    if device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def peak(device: str) -> str:
-    """Memory of the device at most, since it was counted anew."""
-    return f", at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
-
-
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Read the command line."""
     has_gpu = torch.cuda.is_available()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -113,7 +99,7 @@ def main() -> None:
     parser.add_argument("--micro-batch-size", type=int, default=16 if has_gpu else 4)
     parser.add_argument("--gradient-checkpointing", action="store_true")
     parser.add_argument("--no-plain", action="store_true", help="Leave out the plain loop.")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     dtype = torch.bfloat16 if given.device == "cuda" else torch.float32
     recipe = LoraRecipe()
     rate, _ = ceilings(given.device, dtype)
