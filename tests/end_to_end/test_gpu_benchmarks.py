@@ -26,8 +26,8 @@ def printed(script: str, *words: str) -> str:
 
 
 def test_the_engine_is_timed_stage_by_stage_beside_plain_generate_and_the_floor() -> None:
-    shown = printed("engine_7b.py", "--clips", "2")
-    for workload in ("notes: 2 clips, 5 prompts", "mixed: 2 clips, 10 prompts"):
+    shown = printed("engine_7b.py", "--clips", "1")
+    for workload in ("notes: 1 clips, 5 prompts", "mixed: 1 clips, 10 prompts"):
         assert workload in shown
     per_clip = [float(figure) for figure in re.findall(r"  engine: ([\d.]+) s per clip", shown)]
     stages = [float(figure) for figure in re.findall(r"    [a-z ]+: (-?[\d.]+) s per clip", shown)]
